@@ -197,21 +197,28 @@ static err judge_fresh(struct mover *m, struct fault *f)
     return empty ? E_OK : refuse(f, m->c->to->name, "is not empty: give one that is");
 }
 
+/* What it holds, if anything, is replaced. */
+static bool may_be_filled(const struct transfer_mark *mark)
+{
+    return mark->state == TRANSFER_ARRIVING || mark->state == TRANSFER_LEFT;
+}
+
 static err refuse_foreign(struct fault *f, const struct transfer *t,
                           const struct transfer_mark *mark)
 {
     return mark->foreign
                ? refuse(f, t->name,
-                        "had another archive when it was moved, and the one that is given "
-                        "now holds something: give the one that it had%s",
-                        mark->state == TRANSFER_LEAVING ? "" : ", or an empty one")
+                        "has another archive than the one that is given: give its own%s",
+                        may_be_filled(mark) ? ", or an empty one" : "")
                : E_OK;
 }
 
 static err judge_foreign(struct mover *m, struct fault *f)
 {
     err e = refuse_foreign(f, m->c->from, &m->from);
-    return e ? e : refuse_foreign(f, m->c->to, &m->to);
+    if (e || (m->c->act != MOVER_VERIFY && !may_be_filled(&m->to)))
+        return e; /* a target that is not to be replaced has to be empty */
+    return refuse_foreign(f, m->c->to, &m->to);
 }
 
 /* Of a source that is being moved. An empty target of the same name lost what it had, mark and all. */

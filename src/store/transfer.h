@@ -214,9 +214,10 @@ struct transfer_mark {
     char came
         [ID_TEXT]; /* the move that filled it last, whatever became of it since; empty: none */
     int64_t at_ms;
-    char archive[40]; /* the one that the store had then; empty: it needs none */
-    bool foreign;     /* another one is there now, with something in it; not kept */
-    int kind;         /* ARRIVING: what comes next; -1: it is being emptied */
+    char archive
+        [40]; /* the one that the store had then, or has now; empty: it needs none, or nobody knows */
+    bool foreign; /* another one is there now, with something in it; not kept */
+    int kind;     /* ARRIVING: what comes next; -1: it is being emptied */
     int64_t a, b;
     char one[768], two[9000]; /* the place of the source behind which it goes on */
 };

@@ -59,14 +59,19 @@ static err pair_finish(struct transfer *t, int64_t epoch, struct fault *f)
 /* ---- both ---- */
 
 /* No service has used a marked store since, so that its archive is that of the mark; or it has none yet, when it is to be filled
- * and the one that is given is empty. Of a store without a mark only its jobs tell: pair_missing(). */
+ * and the one that is given is empty. Of one that services use, the last one told its archive; when that was of an earlier version
+ * only its jobs tell: pair_missing(). */
 static err pair_mark(struct transfer *t, struct transfer_mark *out, struct fault *f)
 {
     struct pair *p = of(t);
     bool empty = false;
     err e = p->queue->ops->mark(p->queue, out, f);
-    if (e || !transfer_holds(out->state) || span_is(archive_id(p->archive), out->archive))
+    if (e || span_is(archive_id(p->archive), out->archive))
         return e;
+    if (!transfer_holds(out->state)) {
+        out->foreign = out->archive[0] != '\0';
+        return E_OK;
+    }
     if (out->state != TRANSFER_LEAVING)
         e = archive_move_empty(p->archive, &empty, f);
     out->foreign = !empty;

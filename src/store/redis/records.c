@@ -15,4 +15,5 @@ const struct records_ops records_of_archive = {
     .drift = archive_drift,
     .fields_retain = archive_fields_retain,
     .fields_add = archive_fields_add,
+    .id = archive_id,
 };

@@ -229,6 +229,12 @@ static void write_conf(struct store *s)
     need(!s->conf.failed);
 }
 
+static struct span id_of_archive(const struct store *s)
+{
+    const struct records_ops *records = s->config.records;
+    return records && records->id ? records->id(s->config.archive) : SPAN("");
+}
+
 /* Schema and epoch; then what an earlier process of this node had is given back. */
 static err take_over(struct store *s, wall now, struct fault *f)
 {
@@ -244,6 +250,7 @@ static err take_over(struct store *s, wall now, struct fault *f)
         call_text(&c, span_of(time));
         call_text(&c, span_of(member));
         call_text(&c, span_of(fresh));
+        call_text(&c, id_of_archive(s));
         err e = store_write(s, SCRIPT_OPEN, &c, now, &r, f);
         if (e)
             return e;

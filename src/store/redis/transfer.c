@@ -75,7 +75,7 @@ static void read_mark(struct span text, struct transfer_mark *out)
     (void)transfer_place_read(span_cut(text, (size_t)n, text.n), out);
 }
 
-enum { MARK_STATE = 1, MARK_REST, MARK_EPOCH };
+enum { MARK_STATE = 1, MARK_REST, MARK_EPOCH, MARK_ARCHIVE };
 
 static err queue_mark(struct transfer *t, struct transfer_mark *out, struct fault *f)
 {
@@ -84,9 +84,14 @@ static err queue_mark(struct transfer *t, struct transfer_mark *out, struct faul
     store_fresh(of(t)->s);
     call_text(&c, SPAN_NONE);
     err e = ask(of(t), SCRIPT_MOVE_IN, &c, &r, f);
-    if (!e)
-        read_mark(reply_text(&r, MARK_REST), out);
-    return e;
+    if (e)
+        return e;
+    read_mark(reply_text(&r, MARK_REST), out);
+    if (out->state == TRANSFER_NONE) /* then the mark does not tell */
+        out->archive[0] = '\0';
+    if (!transfer_holds(out->state) && reply_text(&r, MARK_ARCHIVE).n)
+        span_copy(reply_text(&r, MARK_ARCHIVE), out->archive, sizeof out->archive);
+    return E_OK;
 }
 
 static err queue_set_mark(struct transfer *t, const struct transfer_mark *mark, struct fault *f)

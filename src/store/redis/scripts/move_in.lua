@@ -2,7 +2,7 @@
 -- ARGV: 'rows', kind, names of the fields, the fields of all rows behind each other, then the mark or ''; 'mark', the mark ('': only
 -- says it), schema, what it is while nobody may use the store; 'empty'; 'clear': some keys; 'release': some running jobs are given back, and
 -- what was accepted comes in; 'finish', epoch
--- Reply: {R_OK}; of 'mark' {R_OK, state, mark, epoch}; of 'empty' {R_OK, 1 or 0}; of 'clear', 'release' {R_OK, whether that is the end}
+-- Reply: {R_OK}; of 'mark' {R_OK, state, mark, epoch, id of the archive that services use}; of 'empty' {R_OK, 1 or 0}; of 'clear', 'release' {R_OK, whether that is the end}
 -- with ends.lua, take.lua, batches.lua, batch_pieces.lua, schedules.lua
 local KEY_MS, DAY = 259200000, 86400000
 local verb = A[1]
@@ -372,7 +372,7 @@ elseif verb == 'mark' then
         set_schema(A[3], A[4])
         return done(R_OK)
     end
-    return {R_OK, meta.mv, call('GET', P .. 'move') or '', meta.epoch}
+    return {R_OK, meta.mv, call('GET', P .. 'move') or '', meta.epoch, call('HGET', P .. 'meta', 'ar') or ''}
 elseif verb == 'empty' then
     local there = call('EXISTS', P .. 'lanes', P .. 'tenants', P .. 'sites', P .. 'batches', P .. 'sdi', P .. 'sessions', P .. 'hooks', P .. 'ev',
                        P .. 'ops', P .. 'marks')

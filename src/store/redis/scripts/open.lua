@@ -2,7 +2,7 @@
 -- open.lua - takes the store for a node: checks its schema, makes what is missing; then gives back the leases of an
 -- earlier process of this node, at most STEP in a call.
 -- ARGV: schema, oldest that it can be used with, time and member of the lease that was looked at last, '': begin, id that a
--- new store gets
+-- new store gets, and that of the archive beside it, '': none
 -- Reply: {R_OK, epoch, schema, time and member of the last one that was looked at, '' all done, id of the store},
 -- {R_STATE, schema}
 -- with ends.lua, take.lua, batches.lua
@@ -15,6 +15,9 @@ if A[3] == '' then
     call('HSETNX', P .. 'meta', 'schema', A[1])
     meta.epoch = meta.epoch + 1
     meta.id = meta.id ~= '' and meta.id or A[5]
+    if (A[6] or '') ~= '' then
+        call('HSET', P .. 'meta', 'ar', A[6])
+    end
 else
     rank = M.rank_behind('act', A[3], A[4]) -- others take and end leases meanwhile: ranks are not what they were
 end
