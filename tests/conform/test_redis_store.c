@@ -259,6 +259,28 @@ static void what_is_kept_to_answer_again_is_short_and_answers_whole(void **state
     link_free(&link);
 }
 
+static void somebody_elses_data_in_what_all_jobs_use_is_named_and_not_touched(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"act", "s:2", "uniq", "words", "ev", "wake", "bcoming"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *key = arena_fmt(w->ids, "fulmar:{q}:%s", keys[i]);
+        struct fault f = {0};
+        store_close(&w->s);
+        ASK("DEL", key);
+        ASK("SADD", key, "somebody's");
+        err e = redis_place_open(w->place, &w->limits, now(), &w->s, &f);
+        if (!strstr(f.words, key))
+            fail_msg("%s: %s", key, f.words);
+        assert_int_equal(e, E_STORE);
+        ASK("SCARD", key);
+        assert_int_equal(said.number, 1);
+        ASK("DEL", key);
+        reopen();
+    }
+    accept_job();
+}
+
 static void a_lease_whose_reply_was_lost_is_given_again(void **state)
 {
     (void)state;
@@ -682,6 +704,7 @@ int main(void)
         S(four_nodes_together_keep_the_rate_and_the_limits_of_a_lane),
         S(the_same_call_again_gives_the_same_answer_and_happens_once),
         S(what_is_kept_to_answer_again_is_short_and_answers_whole),
+        S(somebody_elses_data_in_what_all_jobs_use_is_named_and_not_touched),
         S(a_lease_whose_reply_was_lost_is_given_again),
         S(delays_are_those_of_the_embedded_store),
         S(without_an_archive_a_batch_with_records_is_refused_and_one_without_is_not),

@@ -127,6 +127,12 @@ err history_check(struct store *s, struct fault *f)
     buf_free(&recent);
     if (!e && said(&r) == SAID_NONE)
         return link_foreign(s->link, f);
+    if (!e && said(&r) == SAID_TAKEN)
+        return fail(
+            f, E_STORE,
+            "key %.*s in Redis holds a %.*s where the queue keeps a %.*s: somebody else "
+            "uses this store's name; rename that key, or set another store.name",
+            SP(reply_text(&r, 1)), SP(reply_text(&r, 2)), SP(reply_text(&r, 3)));
     if (!e && reply_number(&r, 2) > 0)
         note_loss(s, &r);
     return e;

@@ -5,7 +5,23 @@
 -- it once for each loss, whichever node found it.
 -- ARGV: id of the store or '', number and mark of the last event that this node wrote (0: none), which server this is, lines
 -- with ids of jobs that this node accepted lately, number of the last call of this node that changed something ('': none)
--- Reply: {R_OK, epoch, 1 something is lost, events at least, {ids of jobs that are lost}}, {R_NONE} another store, or none
+-- Reply: {R_OK, epoch, 1 something is lost, events at least, {ids of jobs that are lost}}, {R_NONE} another store, or none;
+-- {R_TAKEN, key, what it holds, what it should}: somebody else's data is in what all jobs use
+-- A script that meets that would fail half-way, and Redis takes nothing back.
+local kinds = {
+    zset = 's:0 s:1 s:2 s:3 s:4 s:5 s:6 s:7 lanes tenants sites idle rated tz0 tz1 waits sched act stop over done dead gone unset prints ' ..
+        'ops opdue oplabel opend batches bcdue bempty bstage bcoming sessions hooks fjobs ffree sdw0 sdw1 nodes marks wake',
+    hash = 'meta retain uniq uniqb asked last leased words bidem bkeys snames sdi dids files furl fgoing audit',
+    stream = 'ev', list = 'audit:todo', string = 'move'
+}
+for kind, keys in pairs(kinds) do
+    for key in string.gmatch(keys, '%S+') do
+        local is = call('TYPE', P .. key).ok
+        if is ~= kind and is ~= 'none' then
+            return {R_TAKEN, P .. key, is, kind}
+        end
+    end
+end
 local known, mark, server = N(A[2]), A[3], A[4]
 if A[1] ~= '' and meta.id ~= A[1] then
     return {R_NONE}
