@@ -265,6 +265,25 @@ static void what_comes_in_beside_a_lane_that_is_foreign_is_there(void **state)
     drop_key("fulmar:{q}:l:y/bulk");
 }
 
+/* Neither do the indexes of a lane that is about to be written: it leaves nothing, and those beside it are there. */
+static void what_comes_in_beside_an_index_that_is_foreign_is_there(void **state)
+{
+    (void)state;
+    put_foreign("fulmar:{q}:l:y/bulk:s");
+    accept_with_key("job_a", "x/normal");
+    accept_with_key("job_b", "y/bulk")->run_at_ms = w->now + MINUTE;
+    accept_with_key("job_c", "z/bulk");
+    int64_t before = scripts_run();
+    run_them(true);
+    assert_int_equal(scripts_run() - before, 2); /* the others were not asked again */
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(ops[i].result, i == 1 ? E_STORE : E_OK);
+    count = 0;
+    assert_int_equal(outlook().by_state[JOB_SCHEDULED], 0);
+    assert_int_equal(walk_once(), 0);
+    drop_key("fulmar:{q}:l:y/bulk:s");
+}
+
 /* What all of them write is foreign: nothing can come in, and when that is over a request is no answer to itself. */
 static void a_key_names_no_job_that_was_not_stored(void **state)
 {
@@ -561,6 +580,44 @@ static void what_is_there_is_answered_also_when_nobody_can_be_told_of_it(void **
     assert_int_equal(outlook().by_state[JOB_READY], 2);
 }
 
+static void an_end_beside_an_index_that_is_foreign_is_written_once(void **state)
+{
+    (void)state;
+    struct lease l[3];
+    for (int i = 0; i < 3; i++)
+        accept_next(arena_fmt(w->ids, "job_%d", i), i == 1 ? "y/bulk" : "x/normal");
+    for (uint64_t i = 0; i < 3; i++)
+        reserve_next(1 + i);
+    run_them(true);
+    for (int i = 0; i < 3; i++)
+        l[i] = ops[3 + i].out.lease;
+    count = 0;
+    put_foreign("fulmar:{q}:l:y/bulk:e");
+    put_foreign("fulmar:{q}:l:z/bulk:t");
+    for (int i = 0; i < 3; i++)
+        finish_next(&l[i], FAILURE_NONE);
+    run_them(true);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(ops[i].result, strcmp(l[i].id, "job_1") == 0 ? E_STORE : E_OK);
+    count = 0;
+    heard_of("job_1", "job.accepted 1\njob.started 2\n");
+    drop_key("fulmar:{q}:l:y/bulk:e");
+    assert_int_equal(walk_once(), 0);
+    for (int i = 0; i < 3; i++)
+        if (strcmp(l[i].id, "job_1") == 0)
+            finish(&l[i], FAILURE_NONE);
+    for (int i = 0; i < 3; i++)
+        heard_of(l[i].id, "job.accepted 1\njob.started 2\njob.finished 3\n");
+    /* What only counts costs no job. */
+    accept_next("job_3", "z/bulk");
+    accept_next("job_4", "z/bulk");
+    run_them(true);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(ops[i].result, E_OK);
+    count = 0;
+    drop_key("fulmar:{q}:l:z/bulk:t");
+}
+
 /* A batch, and behind it the end of its job, beside the ends of others. */
 static void what_a_worker_brought_before_its_end_is_kept(void **state)
 {
@@ -648,6 +705,7 @@ int main(void)
         S(many_that_wait_take_few_turns),
         S(one_of_several_that_fails_in_redis_fails_alone),
         S(what_comes_in_beside_a_lane_that_is_foreign_is_there),
+        S(what_comes_in_beside_an_index_that_is_foreign_is_there),
         S(a_key_names_no_job_that_was_not_stored),
         S(a_member_of_a_lane_without_a_job_holds_up_nobody),
         S(a_member_without_a_job_is_not_the_last_of_a_full_lane),
@@ -656,6 +714,7 @@ int main(void)
         S(a_job_that_is_foreign_itself_stops_no_other_start),
         S(a_lane_that_is_foreign_stops_no_other_start),
         S(an_end_that_cannot_be_written_takes_no_other_along),
+        S(an_end_beside_an_index_that_is_foreign_is_written_once),
         S(a_start_that_fails_half_way_is_no_event),
         S(the_log_shows_each_event_in_its_place_whatever_stands_before),
         S(what_is_there_is_answered_also_when_nobody_can_be_told_of_it),

@@ -33,6 +33,7 @@ elseif verb == 'tend' then
         M.operation_piece(o)
     elseif due then -- a version that does not know that index cancelled it, or let it go
         call('ZREM', M.due_index('{}'), due)
+        call('ZREM', M.due_index(''), due)
     end
     return done(R_OK, due and 1 or 0)
 elseif verb == 'retain' then

@@ -192,6 +192,10 @@ local function look_at(a)
         M.tenant(a[2])
         M.site(a[3])
     end
+    M.sound_indexes(a[6], plan.answer and 'e' or plan.leader and 'b' or (a[29] == '1' or N(a[14]) > now) and 's' or '')
+    if plan.leader then
+        call('ZCARD', P .. 'wt:' .. plan.leader.id)
+    end
     for _, j in pairs({plan.replaces, plan.drops, plan.answer and {id = a[1], ln = a[6]}}) do
         M.sound(j, true, true)
     end
