@@ -737,6 +737,7 @@ static err run(enum mover_act act, struct transfer *from, struct transfer *to,
     return mover_run(&config, out, f);
 }
 
+/* out_rows may be NULL. */
 static void move(struct transfer *from, struct transfer *to, int64_t out_rows[MOVE_KINDS])
 {
     struct mover_result r;
@@ -745,11 +746,19 @@ static void move(struct transfer *from, struct transfer *to, int64_t out_rows[MO
     if (e)
         fail_msg("%s: %s\n%.*s", err_name(e), f.words, SP(buf_span(&r.words)));
     assert_true(r.compared && r.same);
-    for (int k = 0; k < MOVE_KINDS; k++)
+    for (int k = 0; out_rows && k < MOVE_KINDS; k++)
         out_rows[k] = r.from[k].count;
     buf_free(&r.words);
     from->ops->close(&from);
     to->ops->close(&to);
+}
+static void there(int64_t out_rows[MOVE_KINDS])
+{
+    move(embedded(w->place, false), shared(), out_rows);
+}
+static void back(int64_t out_rows[MOVE_KINDS])
+{
+    move(shared(), embedded(w->place, false), out_rows);
 }
 
 /* The store of several machines, as a service opens it. */
@@ -783,8 +792,6 @@ static void close_shared(void)
 
 static int set_up_move(void **state)
 {
-    if (!postgres)
-        return 0;
     set_up(state);
     w->limits.evidence_job_count = 100;
     reopen();
@@ -808,8 +815,6 @@ static void empty_servers(void)
 
 static int tear_down_move(void **state)
 {
-    if (!postgres)
-        return 0;
     empty_servers();
     return tear_down(state);
 }
@@ -819,8 +824,6 @@ static int tear_down_move(void **state)
 static void everything_moves_and_comes_back(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
     int64_t rows[MOVE_KINDS];
     struct finish_reply reply;
     const char *home = w->place;
@@ -828,7 +831,7 @@ static void everything_moves_and_comes_back(void **state)
     reopen(); /* what ran is given back, as by any start */
     struct span before = look_wide();
     store_close(&w->s);
-    move(embedded(home, false), shared(), rows);
+    there(rows);
     for (int k = 0; k < MOVE_KINDS; k++)
         if (!rows[k])
             fail_msg("nothing of %s was there to be moved", moved_shapes[k].words);
@@ -851,15 +854,12 @@ static void everything_moves_and_comes_back(void **state)
 static void jobs_go_on_where_they_are(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
-    int64_t rows[MOVE_KINDS];
     struct item_view *items;
     const char *home = w->place;
     struct lease runs = put_ended();
     int64_t had = (int64_t)items_of(runs.id, &items);
     store_close(&w->s);
-    move(embedded(home, false), shared(), rows);
+    there(NULL);
     open_shared();
     struct lease l = lease_of_site("six");
     assert_string_equal(l.id, runs.id);
@@ -869,7 +869,7 @@ static void jobs_go_on_where_they_are(void **state)
     put_records(&l, 1, 600);
     finish(&l, FAILURE_NONE);
     close_shared();
-    move(shared(), embedded(home, true), rows);
+    move(shared(), embedded(home, true), NULL);
     open_store();
     assert_int_equal(state_of(runs.id), JOB_SUCCEEDED);
     assert_int_equal(items_of(runs.id, &items), had + 5);
@@ -879,16 +879,13 @@ static void jobs_go_on_where_they_are(void **state)
 static void a_half_written_batch_is_not_moved(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
-    int64_t rows[MOVE_KINDS];
     struct item_view *items;
     struct archive_committed committed;
     const char *home = w->place;
     struct lease runs = put_ended();
     size_t had = items_of(runs.id, &items);
     store_close(&w->s);
-    move(embedded(home, false), shared(), rows);
+    there(NULL);
     open_shared();
     struct lease l = lease_of_site("six");
     struct store_item item = {.id = SPAN("never"), .json = SPAN("{}")};
@@ -899,7 +896,7 @@ static void a_half_written_batch_is_not_moved(void **state)
                                     .count = 1};
     ok(archive_commit(real, &commit, now(), &committed, &w->f));
     close_shared();
-    move(shared(), embedded(home, true), rows);
+    move(shared(), embedded(home, true), NULL);
     open_store();
     assert_int_equal(items_of(runs.id, &items), had);
 }
@@ -907,15 +904,12 @@ static void a_half_written_batch_is_not_moved(void **state)
 static void a_store_that_was_moved_is_not_used(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
-    int64_t rows[MOVE_KINDS];
     struct fault f = {0};
     struct mover_result r;
     const char *home = w->place;
     accept_job();
     store_close(&w->s);
-    move(embedded(home, false), shared(), rows);
+    there(NULL);
     assert_int_equal(w->maker->open(w->place, &w->limits, now(), &w->s, &f), E_MOVED);
     assert_non_null(strstr(f.words, "was moved to"));
     struct transfer *from = embedded(home, false), *to = shared();
@@ -927,7 +921,7 @@ static void a_store_that_was_moved_is_not_used(void **state)
     buf_free(&r.words);
     from->ops->close(&from);
     to->ops->close(&to);
-    move(shared(), embedded(home, true), rows);
+    move(shared(), embedded(home, true), NULL);
     assert_int_equal(try_open_shared(&f), E_MOVED);
     assert_non_null(strstr(f.words, "moved elsewhere"));
     archive_close(&real);
@@ -938,8 +932,6 @@ static void a_store_that_was_moved_is_not_used(void **state)
 static void a_target_with_something_in_it_is_refused(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
     struct fault f = {0};
     struct mover_result r;
     const char *home = w->place;
@@ -961,8 +953,6 @@ static void a_target_with_something_in_it_is_refused(void **state)
 static void a_store_in_use_is_refused(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
     struct transfer *t = NULL;
     struct fault f = {0};
     assert_int_equal(transfer_sqlite(&t, w->place, false, &w->limits, &f), E_CONFLICT);
@@ -979,8 +969,6 @@ static void a_store_in_use_is_refused(void **state)
 static void what_cannot_be_moved_is_said_before(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
     struct fault f = {0};
     struct mover_result r;
     struct commit_reply reply;
@@ -1016,8 +1004,6 @@ static void what_cannot_be_moved_is_said_before(void **state)
 static void many_jobs_move(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
     const char *given = getenv("MOVE_JOBS"), *home = w->place;
     int64_t jobs = given && *given ? strtol(given, NULL, 10) : 300, rows[MOVE_KINDS];
     struct rusage used;
@@ -1040,7 +1026,7 @@ static void many_jobs_move(void **state)
     }
     store_close(&w->s);
     mono began = clock_mono();
-    move(embedded(home, false), shared(), rows);
+    there(rows);
     int64_t there_ms = clock_mono().ms - began.ms;
     assert_int_equal(rows[MOVE_JOBS], jobs);
     assert_int_equal(rows[MOVE_RECORDS], (jobs - jobs / 2) * 4);
@@ -1060,15 +1046,12 @@ static void many_jobs_move(void **state)
 static void a_difference_is_named(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
-    int64_t rows[MOVE_KINDS];
     struct fault f = {0};
     struct mover_result r;
     const char *home = w->place;
     put_ended();
     store_close(&w->s);
-    move(embedded(home, false), shared(), rows);
+    there(NULL);
     assert_true(postgres_do(postgres, "UPDATE fulmar_records SET json='{}' WHERE id='101'"));
     assert_true(postgres_do(postgres, "DELETE FROM fulmar_records WHERE id='303'"));
     struct transfer *from = embedded(home, false), *to = shared();
@@ -1217,8 +1200,6 @@ static bool dies_after(int64_t calls, struct transfer *from, struct transfer *to
 static void whoever_is_interrupted_goes_on(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
     const char *home = w->place;
     fill();
     reopen();
@@ -1249,8 +1230,6 @@ static void whoever_is_interrupted_goes_on(void **state)
 static void a_move_is_abandoned(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
     struct fault f = {0};
     struct mover_result r;
     const char *home = w->place;
@@ -1323,15 +1302,12 @@ static struct postgres make_other_archive(void)
 static void another_stores_archive_is_never_emptied(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
-    int64_t rows[MOVE_KINDS];
     struct fault f = {0};
     const char *home = w->place;
     put_ended();
     store_close(&w->s);
-    move(embedded(home, false), shared(), rows);
-    move(shared(), embedded(home, false), rows);
+    there(NULL);
+    back(NULL);
     struct postgres other = make_other_archive();
     assert_int_equal(state_of_mark(shared()), TRANSFER_LEFT);
     assert_int_equal(run_with(MOVER_MOVE, home, other.url, &f), E_CONFLICT);
@@ -1363,14 +1339,11 @@ static void take_back_mark(struct transfer *t, enum transfer_state state)
 static void a_move_that_lacks_its_last_mark_is_ended_and_not_abandoned(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
-    int64_t rows[MOVE_KINDS];
     struct fault f = {0};
     const char *home = w->place;
     put_ended();
     store_close(&w->s);
-    move(embedded(home, false), shared(), rows);
+    there(NULL);
     take_back_mark(embedded(home, false), TRANSFER_LEAVING);
     open_shared();
     accept_job();
@@ -1446,9 +1419,6 @@ static err run_between(enum mover_act act, struct transfer *from, struct transfe
 static void a_source_does_not_come_back_while_its_target_has_all(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
-    int64_t rows[MOVE_KINDS];
     struct fault f = {0};
     struct mover_result r;
     const char *home = w->place;
@@ -1456,7 +1426,7 @@ static void a_source_does_not_come_back_while_its_target_has_all(void **state)
     char *typo = arena_fmt(w->ids, "%s/typo", home);
     put_ended();
     store_close(&w->s);
-    move(embedded(home, false), shared(), rows);
+    there(NULL);
     take_back_mark(embedded(home, false), TRANSFER_LEAVING);
     name_of_store(shared(), name);
     for (int gone = 0; gone < 2; gone++) {
@@ -1473,7 +1443,7 @@ static void a_source_does_not_come_back_while_its_target_has_all(void **state)
     assert_non_null(strstr(f.words, "--gone"));
     ok(run_between(MOVER_LOOK, embedded(home, false), shared(), &r, &f));
     assert_true(r.whole && r.from[MOVE_JOBS].count == 0); /* nothing is to be moved any more */
-    move(shared(), embedded(third, true), rows);
+    move(shared(), embedded(third, true), NULL);
     for (int gone = 0; gone < 2; gone++) {
         assert_int_equal(give_up(embedded(home, false), shared(), NULL, gone, &f), E_CONFLICT);
         assert_non_null(strstr(f.words, "without --abandon"));
@@ -1489,15 +1459,12 @@ static void a_source_does_not_come_back_while_its_target_has_all(void **state)
 static void a_target_in_use_keeps_what_came(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
-    int64_t rows[MOVE_KINDS];
     struct fault f = {0};
     const char *home = w->place;
     char *third = arena_fmt(w->ids, "%s/third", home);
     put_ended();
     store_close(&w->s);
-    move(embedded(home, false), shared(), rows);
+    there(NULL);
     take_back_mark(embedded(home, false), TRANSFER_LEAVING);
     assert_true(dies_after(150, shared(), embedded(third, true)));
     assert_int_equal(give_up(shared(), embedded(third, false), NULL, false, &f), E_OK);
@@ -1505,7 +1472,7 @@ static void a_target_in_use_keeps_what_came(void **state)
     assert_int_equal(give_up(embedded(home, false), shared(), NULL, true, &f), E_CONFLICT);
     assert_int_equal(run_with(MOVER_MOVE, home, postgres->url, &f), E_OK);
     assert_int_equal(state_of_mark(embedded(home, false)), TRANSFER_LEFT);
-    move(shared(), embedded(home, false), rows); /* what came from there goes back */
+    back(NULL); /* what came from there goes back */
     open_store();
 }
 
@@ -1513,8 +1480,6 @@ static void a_target_in_use_keeps_what_came(void **state)
 static void a_move_whose_target_is_away_has_a_way_out(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
     struct fault f = {0};
     const char *home = w->place;
     char name[TRANSFER_NAME];
@@ -1548,16 +1513,13 @@ static void a_move_whose_target_is_away_has_a_way_out(void **state)
 static void a_store_whose_target_is_lost_can_be_had_back(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
-    int64_t rows[MOVE_KINDS];
     struct fault f = {0};
     const char *home = w->place;
     char *third = arena_fmt(w->ids, "%s/third", home), name[TRANSFER_NAME];
     put_ended();
     int64_t had = jobs_count();
     store_close(&w->s);
-    move(embedded(home, false), embedded(third, true), rows);
+    move(embedded(home, false), embedded(third, true), NULL);
     for (int gone = 0; gone < 2; gone++) {
         assert_int_equal(give_up(embedded(home, false), embedded(third, false), NULL, gone, &f),
                          E_CONFLICT);
@@ -1578,8 +1540,6 @@ static void a_store_whose_target_is_lost_can_be_had_back(void **state)
 static void a_target_whose_source_is_gone_has_a_way_out(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
     struct fault f = {0};
     struct mover_result r;
     const char *home = w->place;
@@ -1628,16 +1588,13 @@ static void forget_archive(void)
 static void records_are_not_left_behind_in_another_archive(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
     int64_t rows[MOVE_KINDS];
     struct fault f = {0};
     struct mover_result r;
     char *third = arena_fmt(w->ids, "%s/third", (const char *)w->place);
-    const char *home = w->place;
     struct lease runs = put_ended();
     store_close(&w->s);
-    move(embedded(home, false), shared(), rows);
+    there(rows);
     assert_true(postgres_do(postgres, "CREATE DATABASE other"));
     char *url = arena_fmt(w->ids, "postgresql://fulmar@/other?host=%s", postgres->dir);
     assert_int_equal(run_between(MOVER_LOOK, shared_with(url), embedded(third, true), &r, &f),
@@ -1690,8 +1647,6 @@ static pid_t start_emptying(const char *dir)
 static void a_target_that_is_emptied_keeps_its_mark(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
     struct fault f = {0};
     struct mover_result r;
     struct store *s = NULL;
@@ -1761,8 +1716,6 @@ static void mark_target(const char *home)
 static void a_move_interrupted_between_the_marks_can_go_either_way(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
     struct fault f = {0};
     const char *home = w->place;
     accept_job();
@@ -1812,10 +1765,7 @@ static int64_t queue_schema(void)
 static void no_version_takes_a_store_that_is_moved(void **state)
 {
     (void)state;
-    if (!postgres)
-        skip();
     enum { BEFORE = SCHEMA_VERSION - 1, SCHEMA = 1 };
-    int64_t rows[MOVE_KINDS];
     struct fault f = {0};
     const char *home = w->place;
     put_ended();
@@ -1832,7 +1782,7 @@ static void no_version_takes_a_store_that_is_moved(void **state)
     assert_int_equal(run_with(MOVER_ABANDON, home, postgres->url, &f), E_OK);
     assert_int_equal(file_version(home), BEFORE);
     assert_int_equal(queue_schema(), SCHEMA);
-    move(embedded(home, false), shared(), rows);
+    there(NULL);
     assert_true(file_version(home) > SCHEMA_VERSION + 100);
     assert_int_equal(queue_schema(), SCHEMA);
     (void)queue_schema_as("9"); /* its own, whatever the mover's is */
@@ -1841,7 +1791,7 @@ static void no_version_takes_a_store_that_is_moved(void **state)
     assert_int_equal(give_up(shared(), embedded(home, false), NULL, false, &f), E_OK);
     assert_int_equal(queue_schema(), 9);
     (void)queue_schema_as("1");
-    move(shared(), embedded(home, false), rows);
+    back(NULL);
     assert_int_equal(file_version(home), SCHEMA_VERSION);
     assert_true(queue_schema() > SCHEMA + 100);
     assert_int_equal(try_open_shared(&f), E_MOVED);
@@ -1879,15 +1829,13 @@ int main(void)
     };
     maker = &store_makers[0];
     postgres = postgres_start(NULL, false);
-    if (postgres) {
-        redis_make(&redis);
-        redis_start(&redis);
-    }
+    if (!postgres)
+        return 0;
+    redis_make(&redis);
+    redis_start(&redis);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    if (postgres) {
-        redis_end(&redis, SIGKILL);
-        redis_remove(&redis);
-        postgres_stop(&postgres);
-    }
+    redis_end(&redis, SIGKILL);
+    redis_remove(&redis);
+    postgres_stop(&postgres);
     return failed;
 }
