@@ -51,19 +51,22 @@ void slot_meter_event(struct slot *s, struct span method, struct span params)
         usage_count(&s->meter.usage, USAGE_NET_BYTES, bytes);
 }
 
-/* What the page took is known as long as its tab is there, and the worker while it lives. */
+/* What the page took is known as long as its tab is there, and the worker while it lives: without the worker the sum is not
+ * known, though the page is. One that ended and was not waited for yet has no memory any more. */
 static void look(struct slot *s)
 {
     struct usage *u = &s->meter.usage;
-    int64_t cpu = s->pid > 0 ? process_cpu_ms(s->pid) : -1, memory = -1;
+    int64_t cpu = s->pid > 0 ? process_cpu_ms(s->pid) : -1, before = s->meter.cpu_before_ms;
+    int64_t memory = s->pid > 0 ? process_pss(s->pid) : -1;
     struct tab_cost page = s->tab ? tab_cost(s->tab) : (struct tab_cost){-1, -1};
-    if (cpu >= s->meter.cpu_before_ms && s->meter.cpu_before_ms >= 0)
-        usage_count(u, USAGE_CPU_MS, cpu - s->meter.cpu_before_ms);
-    usage_count(u, USAGE_CPU_MS, page.cpu_ms);
-    if (s->pid > 0)
-        memory = process_pss(s->pid);
-    usage_count(u, USAGE_PEAK_BYTES, memory);
-    usage_count(u, USAGE_PEAK_BYTES, page.peak_pss_bytes);
+    if (before >= 0 && cpu >= before) {
+        usage_count(u, USAGE_CPU_MS, cpu - before);
+        usage_count(u, USAGE_CPU_MS, page.cpu_ms);
+    }
+    if (memory > 0) {
+        usage_count(u, USAGE_PEAK_BYTES, memory);
+        usage_count(u, USAGE_PEAK_BYTES, page.peak_pss_bytes);
+    }
     if (s->meter.page_since.ms)
         usage_count(u, USAGE_CONTEXT_MS, loop_now(s->pool->loop).ms - s->meter.page_since.ms);
 }

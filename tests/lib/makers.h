@@ -297,14 +297,17 @@ static const struct store_maker *maker = store_makers;
 #define RUN_ON_ALL_STORES(tests)                                                               \
     int main(void)                                                                             \
     {                                                                                          \
-        int failed = 0;                                                                        \
+        int failed = 0, ran_ = 0;                                                              \
         for (size_t i_ = 0; i_ < sizeof store_makers / sizeof *store_makers; i_++) {           \
             const char *only_ = getenv("STORE");                                               \
             maker = &store_makers[i_];                                                         \
             if (only_ && *only_ && strcmp(only_, maker->name) != 0)                            \
                 continue;                                                                      \
             print_message("store: %s\n", maker->name);                                         \
+            ran_++;                                                                            \
             failed += cmocka_run_group_tests(tests, NULL, NULL);                               \
         }                                                                                      \
-        return failed;                                                                         \
+        if (!ran_)                                                                             \
+            print_message("STORE names no store\n");                                           \
+        return failed + !ran_;                                                                 \
     }
