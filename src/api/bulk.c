@@ -313,6 +313,7 @@ struct flow {
     struct buf
         text; /* orders that came and are not accepted yet; stays as it is while a piece of it is */
     size_t ends, tail; /* whole lines in it; bytes behind the last of them */
+    size_t looked;     /* bytes of it that the piece is made of: the body may end meanwhile */
     int64_t number, accepted, refused;
     bool whole;       /* the body has ended */
     err stopped;      /* why no further order is accepted; E_OK: they are */
@@ -377,6 +378,7 @@ static void take_piece(struct call *c, struct flow *flow)
     struct span line, rest = buf_span(&flow->text);
     if (!flow->whole)
         rest.n -= flow->tail;
+    flow->looked = rest.n;
     b->lines = flow->lines;
     b->at = b->count = 0;
     memset(flow->lines, 0, sizeof flow->lines);
@@ -443,7 +445,7 @@ static void keep_lines(struct flow *flow)
     keep_answers(flow, &out);
     if (flow->lost && !flow->stopped)
         flow->stopped = E_DISK_FULL;
-    buf_drop(&flow->text, flow->whole ? flow->text.n : flow->text.n - flow->tail);
+    buf_drop(&flow->text, flow->looked);
     flow->ends = 0;
     flow->tail = flow->text.n;
 }

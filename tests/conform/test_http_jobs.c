@@ -578,6 +578,52 @@ static void thousands_of_lines_come_back_as_they_are_accepted(void **state)
     buf_free(&a.body);
 }
 
+/* An order of so many bytes; blanks are part of its text. */
+static void add_order(struct buf *body, const char *tenant, int number, size_t size)
+{
+    size_t start = body->n;
+    buf_fmt(body, "{\"kind\":\"posts\",\"target\":\"@w%d\",\"tenant\":\"%s\"", number, tenant);
+    while (body->n - start + 1 < size)
+        buf_add_char(body, ' ');
+    buf_add_char(body, '}');
+}
+
+static void check_wide_stream(int lines, size_t size, bool ends)
+{
+    char tenant[64];
+    struct buf body = BUF(8 << 20);
+    snprintf(tenant, sizeof tenant, "wide-%d-%zu-%d", lines, size, ends);
+    for (int i = 0; i < lines; i++) {
+        if (i)
+            buf_add_char(&body, '\n');
+        add_order(&body, tenant, i, size);
+    }
+    if (ends)
+        buf_add_char(&body, '\n');
+    struct client_answer a = ask_stream(buf_span(&body), "Accept: application/x-ndjson");
+    assert_int_equal(a.status, 207);
+    check_stream(buf_span(&a.body), lines, 0, false);
+    buf_free(&a.body);
+    buf_free(&body);
+}
+
+/* Pieces are cut by bytes as well, anywhere in a line, also in the last that comes; and the body may end without a newline. */
+static void wide_orders_are_all_told_whether_a_newline_ends_them_or_not(void **state)
+{
+    (void)state;
+    static const struct {
+        int lines;
+        size_t size;
+    } rows[] = {{1, 100},   {99, 2000}, {100, 100}, {101, 1980}, {250, 2000},
+                {60, 3300}, {61, 3300}, {4, 50000}, {5, 40000},  {5, 41000},
+                {7, 65536}, {3, 65536}, {8, 28000}, {9, 24800},  {199, 1000}};
+    stream_key = NULL;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        check_wide_stream(rows[i].lines, rows[i].size, false);
+        check_wide_stream(rows[i].lines, rows[i].size, true);
+    }
+}
+
 static void with_the_file(const char *sql)
 {
     char file[128];
@@ -673,6 +719,7 @@ int main(void)
         cmocka_unit_test(many_orders_are_accepted_each_for_itself),
         cmocka_unit_test(hundreds_of_lines_are_accepted_in_pieces),
         cmocka_unit_test(thousands_of_lines_come_back_as_they_are_accepted),
+        cmocka_unit_test(wide_orders_are_all_told_whether_a_newline_ends_them_or_not),
         cmocka_unit_test(what_a_stream_accepted_is_said_when_the_store_cannot_go_on),
         cmocka_unit_test(streams_end_where_every_body_may_be_as_large),
     };
