@@ -221,21 +221,17 @@ static err judge_foreign(struct mover *m, struct fault *f)
     return refuse_foreign(f, m->c->to, &m->to);
 }
 
-/* Of a source that is being moved. An empty target of the same name lost what it had, mark and all. */
+/* Of a source that is being moved. A target of the same name without the mark is not the one that was filled, however empty:
+ * that one may be whole, and in use elsewhere. */
 static err judge_leaving(struct mover *m, struct fault *f)
 {
-    struct transfer *to = m->c->to;
-    bool empty = false;
     m->out->whole = has_all(&m->to, &m->from);
     if (m->out->whole || is_filled_for(&m->to, &m->from))
         return E_OK;
-    err e = E_OK;
-    if (to && m->to.state == TRANSFER_NONE && is_named(to->name, m->from.other))
-        e = to->ops->empty(to, &empty, f);
-    if (e)
-        return e;
-    return empty
-               ? E_OK
+    return is_named(to_name(m), m->from.other)
+               ? refuse(f, m->from.other,
+                        "is not the store that this move filled: give that one; when no "
+                        "service uses it, nor will, give the move up with --abandon --gone")
                : refuse(f, m->c->from->name,
                         "is being moved to %.110s: give that one, or give it up with --abandon",
                         m->from.other);
@@ -307,9 +303,6 @@ static err begin(struct mover *m, struct fault *f)
         e = from->ops->settle(from, false, f);
         if (!e)
             e = mark_arriving(m, f);
-    } else if (m->to.state == TRANSFER_NONE) {
-        memcpy(m->to.id, m->from.id, sizeof m->to.id);
-        e = mark_arriving(m, f);
     }
     memcpy(m->from.id, m->to.id, sizeof m->from.id);
     if (!e && m->from.state != TRANSFER_LEAVING)
@@ -569,25 +562,23 @@ static err abandon_target(struct mover *m, struct fault *f)
     return e ? e : put_mark(to, &m->to, TRANSFER_NONE, "", m->c->now, f);
 }
 
-/* Only the target's mark tells that it is not whole. Without that, nobody but a person; and nobody else when it was whole, and
- * what it had is gone. */
+/* Only the target's mark tells that it is not whole: an empty store in its place does not. Without the mark, nobody but a person;
+ * and nobody else when it was whole, and what it had is gone. */
 static err vouch(struct mover *m, struct fault *f)
 {
-    struct transfer *to = m->c->to;
-    bool empty = false, left = m->from.state == TRANSFER_LEFT;
-    err e = E_OK;
+    bool left = m->from.state == TRANSFER_LEFT;
     if (!is_named(to_name(m), m->from.other))
         return refuse(f, m->c->from->name, "%s moved to %.110s, not to %.30s: give that one",
                       left ? "was" : "is being", m->from.other, to_name(m));
-    if (to && !left && m->to.state == TRANSFER_NONE)
-        e = to->ops->empty(to, &empty, f);
-    if (e || empty || m->c->gone)
-        return e;
+    if (m->c->gone)
+        return E_OK;
     return refuse(f, m->from.other,
                   "%s: when no service uses what was moved there, nor will, add --gone",
-                  to ? "is no longer what this move began with" : "cannot be looked at");
+                  m->c->to ? "is not the store that this move filled" : "cannot be looked at");
 }
 
+/* The source's mark goes first: a target that is still marked says of itself, to who gives it up again, what is to be done with
+ * it. One without a mark would say nothing. */
 static err abandon_source(struct mover *m, struct fault *f)
 {
     if (has_all(&m->to, &m->from))
@@ -597,9 +588,11 @@ static err abandon_source(struct mover *m, struct fault *f)
                           : "has all of it and may be in use: the same move again, without "
                             "--abandon, ends it");
     bool filled = m->c->to && is_filled_for(&m->to, &m->from);
-    err e = filled ? abandon_target(m, f) : vouch(m, f);
+    err e = filled ? refuse_foreign(f, m->c->to, &m->to) : vouch(m, f);
     memcpy(m->out->id, m->from.id, sizeof m->out->id);
-    return e ? e : put_mark(m->c->from, &m->from, TRANSFER_NONE, "", m->c->now, f);
+    if (!e)
+        e = put_mark(m->c->from, &m->from, TRANSFER_NONE, "", m->c->now, f);
+    return e || !filled ? e : abandon_target(m, f);
 }
 
 /* Of a source that is in use, or gone for good: what was to be filled from it. */

@@ -1175,25 +1175,33 @@ static void kill_servers(int64_t life)
     }
 }
 
-/* Lives until so many calls are done; false: it came to the end. */
-static bool dies_after(int64_t calls, struct transfer *from, struct transfer *to)
+/* Lives until so many calls are done. */
+static err run_mortal(enum mover_act act, int64_t calls, bool late, struct transfer *from,
+                      struct transfer *to, struct mover_result *r, struct fault *f)
 {
     struct mortal a = {.head = {.ops = &mortal_ops}, .real = from},
                   b = {.head = {.ops = &mortal_ops}, .real = to};
-    struct mover_result r;
-    struct fault f;
     memcpy(a.head.name, from->name, sizeof a.head.name);
     memcpy(b.head.name, to->name, sizeof b.head.name);
     fate.left = calls;
-    fate.late = calls % 2;
-    err e = run(MOVER_MOVE, &a.head, &b.head, &r, &f);
+    fate.late = late;
+    err e = run(act, &a.head, &b.head, r, f);
+    from->ops->close(&from);
+    to->ops->close(&to);
+    return e;
+}
+
+/* false: it came to the end. */
+static bool dies_after(int64_t calls, struct transfer *from, struct transfer *to)
+{
+    struct mover_result r;
+    struct fault f;
+    err e = run_mortal(MOVER_MOVE, calls, calls % 2, from, to, &r, &f);
     if (e && !strstr(f.words, "killed"))
         fail_msg("%s: %s\n%.*s", err_name(e), f.words, SP(buf_span(&r.words)));
     if (!e)
         assert_true(r.already || (r.compared && r.same));
     buf_free(&r.words);
-    from->ops->close(&from);
-    to->ops->close(&to);
     return e != E_OK;
 }
 
@@ -1455,6 +1463,69 @@ static void a_source_does_not_come_back_while_its_target_has_all(void **state)
     assert_int_equal(state_of_mark(embedded(third, false)), TRANSFER_CAME);
 }
 
+/* The target, whole, is elsewhere for a while, and something empty stands under its name: whether it is the one that was filled only
+ * a mark tells. */
+static void an_empty_store_under_the_targets_name_is_not_the_target(void **state)
+{
+    (void)state;
+    static const enum mover_act acts[] = {MOVER_LOOK, MOVER_MOVE, MOVER_ABANDON};
+    struct fault f = {0};
+    struct mover_result r;
+    const char *home = w->place;
+    char *third = arena_fmt(w->ids, "%s/third", home),
+         *whole = arena_fmt(w->ids, "%s/whole", home);
+    put_ended();
+    int64_t had = jobs_count();
+    store_close(&w->s);
+    move(embedded(home, false), embedded(third, true), NULL);
+    take_back_mark(embedded(home, false), TRANSFER_LEAVING);
+    assert_int_equal(rename(third, whole), 0);
+    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+        assert_int_equal(
+            run_between(acts[i], embedded(home, false), embedded(third, true), &r, &f),
+            E_CONFLICT);
+        assert_non_null(strstr(f.words, "--gone"));
+        assert_int_equal(state_of_mark(embedded(home, false)), TRANSFER_LEAVING);
+        assert_int_equal(state_of_mark(embedded(third, false)), TRANSFER_NONE);
+    }
+    ok(files_remove_tree(third, &f));
+    assert_int_equal(rename(whole, third), 0);
+    ok(run_between(MOVER_MOVE, embedded(home, false), embedded(third, false), &r, &f));
+    assert_true(r.already);
+    take_back_mark(embedded(home, false), TRANSFER_LEAVING);
+    ok(files_remove_tree(third, &f));
+    ok(give_up(embedded(home, false), embedded(third, true), NULL, true, &f));
+    open_store();
+    assert_int_equal(jobs_count(), had);
+}
+
+/* Whoever gives up is interrupted as well: the same command goes on, and nobody has to vouch for anything. */
+static void an_abandon_that_is_interrupted_goes_on(void **state)
+{
+    (void)state;
+    struct fault f = {0};
+    struct mover_result r;
+    const char *home = w->place;
+    char *third = arena_fmt(w->ids, "%s/third", home);
+    put_ended();
+    store_close(&w->s);
+    assert_true(dies_after(150, embedded(home, false), embedded(third, true)));
+    assert_int_equal(state_of_mark(embedded(home, false)), TRANSFER_LEAVING);
+    assert_int_equal(state_of_mark(embedded(third, false)), TRANSFER_ARRIVING);
+    int lives = 0;
+    err e = E_STORE;
+    for (; e == E_STORE; lives++) {
+        e = run_mortal(MOVER_ABANDON, lives / 2, lives % 2, embedded(home, false),
+                       embedded(third, false), &r, &f);
+        buf_free(&r.words);
+    }
+    if (e && !strstr(f.words, "nothing to abandon")) /* the last answer may be what was lost */
+        fail_msg("%s", f.words);
+    assert_true(lives > 8);
+    assert_int_equal(state_of_mark(embedded(home, false)), TRANSFER_NONE);
+    assert_int_equal(state_of_mark(embedded(third, false)), TRANSFER_NONE);
+}
+
 /* A move out of the target that was given up leaves it in use, with all that came. */
 static void a_target_in_use_keeps_what_came(void **state)
 {
@@ -1556,7 +1627,9 @@ static void a_target_whose_source_is_gone_has_a_way_out(void **state)
     assert_non_null(strstr(f.words, "--gone"));
     assert_int_equal(give_up(NULL, shared(), name, true, &f), E_OK);
     assert_int_equal(state_of_mark(shared()), TRANSFER_NONE);
-    assert_int_equal(give_up(embedded(home, false), shared(), NULL, false, &f), E_OK);
+    assert_int_equal(give_up(embedded(home, false), shared(), NULL, false, &f), E_CONFLICT);
+    assert_non_null(strstr(f.words, "--gone")); /* it came back, to an empty target */
+    assert_int_equal(give_up(embedded(home, false), shared(), NULL, true, &f), E_OK);
     open_store();
 }
 
@@ -1817,6 +1890,8 @@ int main(void)
         M(another_stores_archive_is_never_emptied),
         M(a_move_that_lacks_its_last_mark_is_ended_and_not_abandoned),
         M(a_source_does_not_come_back_while_its_target_has_all),
+        M(an_empty_store_under_the_targets_name_is_not_the_target),
+        M(an_abandon_that_is_interrupted_goes_on),
         M(a_target_in_use_keeps_what_came),
         M(a_move_whose_target_is_away_has_a_way_out),
         M(a_store_whose_target_is_lost_can_be_had_back),
