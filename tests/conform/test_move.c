@@ -1715,6 +1715,40 @@ static pid_t start_emptying(const char *dir)
     _exit(1);
 }
 
+static const char *const half_made[] = {"fulmar.db.new", "fulmar.db.new-wal",
+                                        "fulmar.db.new-shm"};
+
+static void leave_half_made(const char *dir)
+{
+    for (size_t i = 0; i < sizeof half_made / sizeof *half_made; i++) {
+        FILE *file = fopen(arena_fmt(w->ids, "%s/%s", dir, half_made[i]), "w");
+        assert_non_null(file);
+        fclose(file);
+    }
+}
+
+static bool has_half_made(const char *dir)
+{
+    bool has = false;
+    for (size_t i = 0; i < sizeof half_made / sizeof *half_made; i++)
+        has |= access(arena_fmt(w->ids, "%s/%s", dir, half_made[i]), F_OK) == 0;
+    return has;
+}
+
+/* The next that uses the store removes it, be it a mover or a service. */
+static void what_a_killed_mover_leaves_does_not_stay(void **state)
+{
+    (void)state;
+    const char *home = w->place;
+    store_close(&w->s);
+    leave_half_made(home);
+    assert_int_equal(state_of_mark(embedded(home, false)), TRANSFER_NONE);
+    assert_false(has_half_made(home));
+    leave_half_made(home);
+    open_store();
+    assert_false(has_half_made(home));
+}
+
 /* Wherever its mover is killed, a target that is being emptied says that it is to be filled: no service starts there, and the same
  * move goes on. */
 static void a_target_that_is_emptied_keeps_its_mark(void **state)
@@ -1897,6 +1931,7 @@ int main(void)
         M(a_store_whose_target_is_lost_can_be_had_back),
         M(a_target_whose_source_is_gone_has_a_way_out),
         M(records_are_not_left_behind_in_another_archive),
+        M(what_a_killed_mover_leaves_does_not_stay),
         M(a_target_that_is_emptied_keeps_its_mark),
         cmocka_unit_test(each_store_of_a_server_has_a_name_of_its_own),
         M(a_move_interrupted_between_the_marks_can_go_either_way),

@@ -66,6 +66,19 @@ static err fail_path(const struct store *s, struct fault *f)
         s->dir, strerror(code));
 }
 
+/* What a mover that was killed while it emptied the store leaves; nobody else looks at it. */
+static void remove_half_made(const struct store *s)
+{
+    static const char *const endings[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        char *path = NULL;
+        if (asprintf(&path, "%s/" DISK_HALF_MADE "%s", s->dir, endings[i]) < 0)
+            bug("no memory");
+        (void)unlink(path);
+        free(path);
+    }
+}
+
 /* The lock dies with the process, so a lock file left behind never blocks a start. */
 err disk_lock(struct store *s, struct fault *f)
 {
@@ -90,6 +103,7 @@ err disk_lock(struct store *s, struct fault *f)
         return e;
     }
     s->lock_fd = fd;
+    remove_half_made(s);
     return E_OK;
 }
 

@@ -176,6 +176,9 @@ MUST_USE err operations_stop_for_batch(struct store *s, int64_t batch, wall now,
 MUST_USE err store_schema(struct store *s, struct fault *f);
 
 /* ---- disk.c: lock file, free space, ballast ---- */
+/* In the store's folder, while a mover empties the store: the file that takes its place. */
+#define DISK_HALF_MADE "fulmar.db.new"
+/* Removes as well what was half made by a process that was killed. */
 MUST_USE err disk_lock(struct store *s, struct fault *f);
 /* Sets `doubted`, and notes it in the lock file for the process after this one. */
 void disk_doubt(struct store *s, bool doubted);

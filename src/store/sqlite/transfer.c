@@ -248,8 +248,8 @@ static err embedded_clear(struct transfer *t, struct fault *f)
 {
     struct embedded *x = of(t);
     struct transfer_mark *mark = heap_new_of(struct transfer_mark);
-    char fresh[PATH_SIZE + 8];
-    snprintf(fresh, sizeof fresh, "%s.new", x->path);
+    char fresh[PATH_SIZE + 16];
+    snprintf(fresh, sizeof fresh, "%s/" DISK_HALF_MADE, x->dir);
     err e = read_mark(x->s.db, mark, f);
     if (!e)
         e = make_empty(x, fresh, mark, f);
