@@ -345,6 +345,33 @@ static void a_look_from_outside_changes_nothing(void **state)
     assert_int_equal(aside, 0);
 }
 
+/* As a user who may not enter the folder. 0: it says so. */
+static int look_locked_out(void)
+{
+    struct spool_view view = {-1, -1, -1, -1, -1};
+    f = (struct fault){0};
+    if (geteuid() == 0 && setresuid(65534, 65534, 65534) != 0)
+        return 2;
+    return spool_peek(dir, &view, &f) && strstr(f.words, "spool.db") && view.waiting == -1 ? 0
+                                                                                           : 1;
+}
+
+static void a_spool_that_may_not_be_looked_at_is_not_taken_for_none(void **state)
+{
+    (void)state;
+    int status = -1;
+    add_jobs(1, 3);
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    assert_int_equal(chmod(dir, 0), 0);
+    pid_t child = fork();
+    if (!child)
+        _exit(look_locked_out());
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(chmod(dir, 0700), 0);
+    assert_int_equal(status, 0);
+}
+
 static void what_is_too_big_is_refused_and_leaves_nothing(void **state)
 {
     (void)state;
@@ -376,6 +403,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_cannot_be_read_makes_way_and_is_kept, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_look_from_outside_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_spool_that_may_not_be_looked_at_is_not_taken_for_none,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_too_big_is_refused_and_leaves_nothing, set_up,
                                         tear_down),
     };

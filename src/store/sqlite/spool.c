@@ -4,6 +4,8 @@
 #include "store/sqlite/db.h"
 #include "store/ticket.h"
 
+#include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { LOG_MOST = 16 << 20 };
@@ -370,8 +372,13 @@ err spool_peek(const char *state_dir, struct spool_view *out, struct fault *f)
     err e = E_OK;
     if (path.failed)
         e = fail(f, E_CONFIG, "store.path is too long");
-    else if (access(path.p, F_OK) == 0)
+    else if (access(path.p, R_OK) == 0)
         e = peek(path.p, &is, f);
+    else if (errno != ENOENT && errno != ENOTDIR)
+        e = fail(f, E_DENIED,
+                 "cannot see whether %.100s has jobs: %s; run this as the user that the "
+                 "service runs as",
+                 path.p, strerror(errno));
     buf_free(&path);
     if (!e)
         *out = (struct spool_view){is.waiting, is.handed_over, is.aside, 0, 0};

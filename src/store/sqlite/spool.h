@@ -58,5 +58,5 @@ struct spool_view {
 };
 MUST_USE err spool_look(struct spool *s, struct spool_view *out, struct fault *f);
 /* What another process has in the spool of STATE_DIR, or left there: all 0 when there is none. Nothing is written, and what was set
- * aside stays so. */
+ * aside stays so. E_DENIED: who asks may not look. */
 MUST_USE err spool_peek(const char *state_dir, struct spool_view *out, struct fault *f);
