@@ -384,6 +384,36 @@ static void jobs_that_are_to_come_count_where_room_is_asked_for(void **state)
     assert_int_equal(accept_like("yet something else"), E_BUSY);
 }
 
+/* ---- what earlier versions read ---- */
+
+static int64_t ask(const char *verb, const char *key, const char *more)
+{
+    struct arena *a = arena_new(1 << 16);
+    struct reply r = {0};
+    ok(link_say(place()->watch, a, &r, &w->f, verb, key, more, NULL));
+    int64_t n = r.number;
+    arena_free(&a);
+    return n;
+}
+
+static void of_a_new_batch_the_last_job_of_each_row_is_noted(void **state)
+{
+    (void)state;
+    for (size_t jobs = 1; jobs <= 6; jobs++) {
+        struct batch_args args = args_of();
+        args.open = true;
+        args.parallel = 2;
+        args.count = jobs;
+        args.idempotency_key = SPAN_NONE;
+        for (size_t i = 0; i < jobs; i++)
+            orders[i].unique_key = SPAN_NONE;
+        ok(create(&args));
+        const char *key = arena_fmt(w->a, "fulmar:{q}:b:%s", args.id.p);
+        assert_int_equal(ask("ZCARD", arena_fmt(w->a, "%s:t", key), NULL), jobs < 2 ? 1 : 2);
+        assert_int_equal(ask("HEXISTS", key, "rw"), 0);
+    }
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up_between, tear_down_between)
 
 static int set_up_between(void **state)
@@ -410,6 +440,7 @@ int main(void)
         T(a_move_takes_along_what_was_accepted),
         T(who_acts_on_a_batch_waits_until_its_jobs_are_in),
         T(jobs_that_are_to_come_count_where_room_is_asked_for),
+        T(of_a_new_batch_the_last_job_of_each_row_is_noted),
     };
     signal(SIGPIPE, SIG_IGN); /* as the service does */
     maker = &store_makers[1];

@@ -32,6 +32,7 @@ local function take_all(b, jobs, reply)
     end
     M.adding_to = nil
     M.rows_close(b, rows)
+    return rows
 end
 -- The reply when one of them may not come in, and none may without it.
 local function refused_whole(jobs, partial)
@@ -102,11 +103,12 @@ local function create()
         return refused
     end
     begin(b, 0)
-    take_all(b, jobs, reply)
+    local rows = take_all(b, jobs, reply)
     if #jobs > 0 and reply[3] == 0 then
         return M.batch_nobody(reply)
     end
     finish(b, reply[3])
+    M.rows_close(b, rows) -- it is there now
     M.batch_settle(b) -- earlier results may have answered all jobs
     return done(unpack(reply))
 end

@@ -5,7 +5,7 @@
 --   b:ID       a batch: fields below. :0 … :7 its jobs by state, by number; :a additions, key to "hash|added"
 --   b:ID:c     its callbacks, N being 0 (complete) or 1 (success): tN the ticket, pN the job as take.lua is asked, or bN jN why there
 --              can be none, as text and as JSON; when it was announced: atN, jobN, dueN, whyN
---   b:ID:t     when only so many may run at once: the last job of each row, by number; rw: and others, a script may have failed
+--   b:ID:t     when only so many may run at once: the last job of each row, by number; rw: and others, a script failed on the way
 --   batches    all, by number        bidem   tenant and key to "hash|id"
 --   bcdue      "N:ID" of a callback that could not be made, by when it is tried again
 --   bempty     those without a job, by their last change
@@ -351,8 +351,8 @@ function M.rows_added(rows, j)
     rows.tails[rows.at] = tail
     rows.at = rows.at % #rows.tails + 1
 end
--- All else is written before: who fails on the way leaves more than the last ones. Of a new batch all stay, until there are others: it
--- is there before its jobs are.
+-- All else is written before: who fails on the way leaves more than the last ones. A new batch is there before its jobs are: until
+-- then all stay, and its rows are closed again behind M.batch_touch(). An earlier version knows the last ones only.
 function M.rows_close(b, rows)
     if rows.most == 0 then
         return
@@ -376,5 +376,6 @@ function M.rows_close(b, rows)
     if #gone > 0 then
         call('ZREM', b.key .. ':t', unpack(gone))
     end
-    b.rw = 0 -- M.batch_touch() writes it
+    b.rw = 0
+    write_batch(b)
 end
