@@ -56,10 +56,9 @@ static err open_embedded(struct moving *m, struct side *side, bool make, struct 
 {
     char dir[PATH_MAX];
     err e = folder_of(m, side->address, dir, f);
-    if (e)
-        return e;
-    transfer_sqlite_name(dir, side->name);
-    return transfer_sqlite(&side->store, dir, make, &m->limits, f);
+    if (!e)
+        e = transfer_sqlite_name(dir, side->name, f);
+    return e ? e : transfer_sqlite(&side->store, dir, make, &m->limits, f);
 }
 
 /* What root writes the service could not read: it becomes whom the service does, or did. */

@@ -11,6 +11,7 @@ enum {
     FOUND_ARENA = 256 << 20,
     FOUND_MOST = 100000, /* rows of one part that differs */
     SAID_MOST = 5,       /* lines of one kind */
+    NAME_SHOWN = 60,     /* bytes of a name in any refusal */
 };
 
 struct mover {
@@ -135,6 +136,14 @@ __attribute__((format(printf, 3, 4))) static err refuse(struct fault *f, const c
     return fail(f, E_CONFLICT, "%.60s %s", name, why);
 }
 
+/* One that has to be given is said whole, beside a refusal that has no room for it. */
+static const char *said_whole(struct mover *m, const char *name)
+{
+    if (strlen(name) > NAME_SHOWN)
+        buf_fmt(&m->out->words, "the whole name is %s\n", name);
+    return name;
+}
+
 /* Whether it is the store that a mark means, as far as names tell. */
 static bool is_named(const char *name, const char *other)
 {
@@ -167,13 +176,13 @@ static bool is_filled_for(const struct transfer_mark *to, const struct transfer_
     return to->state == TRANSFER_ARRIVING && from->id[0] && strcmp(to->id, from->id) == 0;
 }
 
-static err refuse_unfinished(struct fault *f, const char *name,
-                             const struct transfer_mark *mark)
+static err refuse_unfinished(struct mover *m, const char *name,
+                             const struct transfer_mark *mark, struct fault *f)
 {
     return refuse(f, name,
                   "has an unfinished move of its own (%s %.90s): finish that, or give it up "
                   "with --abandon",
-                  mark->state == TRANSFER_LEAVING ? "to" : "from", mark->other);
+                  mark->state == TRANSFER_LEAVING ? "to" : "from", said_whole(m, mark->other));
 }
 
 /* Of a source that no move has begun with: what it is moved into. A target that was to be filled from here, by a move that did
@@ -188,12 +197,13 @@ static err judge_fresh(struct mover *m, struct fault *f)
     if (to->state == TRANSFER_ARRIVING && is_named(m->c->from->name, to->other))
         return E_OK;
     if (to->state == TRANSFER_ARRIVING || to->state == TRANSFER_LEAVING)
-        return refuse_unfinished(f, m->c->to->name, to);
+        return refuse_unfinished(m, m->c->to->name, to, f);
     if (to->state == TRANSFER_LEFT)
         return has_all(from, to) /* what it holds came here, and goes back */
                    ? E_OK
                    : refuse(f, m->c->to->name,
-                            "was moved to %.60s, not to here: empty it first", to->other);
+                            "was moved to %.60s, not to here: empty it first",
+                            said_whole(m, to->other));
     return empty ? E_OK : refuse(f, m->c->to->name, "is not empty: give one that is");
 }
 
@@ -229,12 +239,12 @@ static err judge_leaving(struct mover *m, struct fault *f)
     if (m->out->whole || is_filled_for(&m->to, &m->from))
         return E_OK;
     return is_named(to_name(m), m->from.other)
-               ? refuse(f, m->from.other,
+               ? refuse(f, said_whole(m, m->from.other),
                         "is not the store that this move filled: give that one; when no "
                         "service uses it, nor will, give the move up with --abandon --gone")
                : refuse(f, m->c->from->name,
                         "is being moved to %.110s: give that one, or give it up with --abandon",
-                        m->from.other);
+                        said_whole(m, m->from.other));
 }
 
 static err judge(struct mover *m, struct fault *f)
@@ -251,13 +261,13 @@ static err judge(struct mover *m, struct fault *f)
     if (m->fresh)
         return m->c->to ? judge_fresh(m, f) : E_OK;
     if (from->state == TRANSFER_ARRIVING)
-        return refuse_unfinished(f, m->c->from->name, from);
+        return refuse_unfinished(m, m->c->from->name, from, f);
     if (from->state == TRANSFER_LEAVING)
         return judge_leaving(m, f);
     m->out->already = has_all(&m->to, from);
-    return m->out->already
-               ? E_OK
-               : refuse(f, m->c->from->name, "was moved to %.80s already", from->other);
+    return m->out->already ? E_OK
+                           : refuse(f, m->c->from->name, "was moved to %.80s already",
+                                    said_whole(m, from->other));
 }
 
 static err read_marks(struct mover *m, struct fault *f)
@@ -569,10 +579,10 @@ static err vouch(struct mover *m, struct fault *f)
     bool left = m->from.state == TRANSFER_LEFT;
     if (!is_named(to_name(m), m->from.other))
         return refuse(f, m->c->from->name, "%s moved to %.110s, not to %.30s: give that one",
-                      left ? "was" : "is being", m->from.other, to_name(m));
+                      left ? "was" : "is being", said_whole(m, m->from.other), to_name(m));
     if (m->c->gone)
         return E_OK;
-    return refuse(f, m->from.other,
+    return refuse(f, said_whole(m, m->from.other),
                   "%s: when no service uses what was moved there, nor will, add --gone",
                   m->c->to ? "is not the store that this move filled" : "cannot be looked at");
 }
@@ -603,13 +613,13 @@ static err abandon(struct mover *m, struct fault *f)
     if (m->from.state == TRANSFER_LEAVING || m->from.state == TRANSFER_LEFT)
         return abandon_source(m, f);
     if (m->from.state == TRANSFER_ARRIVING)
-        return refuse_unfinished(f, from_name(m), &m->from);
+        return refuse_unfinished(m, from_name(m), &m->from, f);
     if (!m->c->to || m->to.state != TRANSFER_ARRIVING)
         return refuse(f, from_name(m), "is not being moved: there is nothing to abandon");
     if (!is_named(from_name(m), m->to.other))
         return refuse(f, to_name(m),
-                      "is being filled from %.110s, not from %.30s: give that one", m->to.other,
-                      from_name(m));
+                      "is being filled from %.110s, not from %.30s: give that one",
+                      said_whole(m, m->to.other), from_name(m));
     if (!m->c->from && !m->c->gone)
         return refuse(f, from_name(m),
                       "cannot be looked at: when it is gone for good, add --gone");

@@ -1499,6 +1499,40 @@ static void an_empty_store_under_the_targets_name_is_not_the_target(void **state
     assert_int_equal(jobs_count(), had);
 }
 
+/* Below HOME, with a path of so many bytes; its end is LAST. */
+static char *long_folder(const char *home, int bytes, char last)
+{
+    int rest = bytes - (int)strlen(home) - 2;
+    assert_true(rest > 0);
+    char *zeros = arena_fmt(w->ids, "%0*d", rest, 0);
+    return arena_fmt(w->ids, "%s/%s%c", home, zeros, last);
+}
+
+/* A name that a refusal has no room for is said beside it; two that would be the same when cut off are none. */
+static void the_store_that_has_to_be_given_is_named_whole(void **state)
+{
+    (void)state;
+    struct fault f = {0};
+    struct mover_result r;
+    struct transfer *t = NULL;
+    const char *home = w->place;
+    char *one = long_folder(home, 152, 'a'), *other = long_folder(home, 152, 'b');
+    put_ended();
+    store_close(&w->s);
+    assert_true(dies_after(150, embedded(home, false), embedded(one, true)));
+    for (int act = MOVER_MOVE; act <= MOVER_ABANDON; act += MOVER_ABANDON - MOVER_MOVE) {
+        struct transfer *from = embedded(home, false), *to = embedded(other, true);
+        assert_int_equal(run((enum mover_act)act, from, to, &r, &f), E_CONFLICT);
+        assert_true(span_find(buf_span(&r.words), span_of(one)) < r.words.n);
+        buf_free(&r.words);
+        from->ops->close(&from);
+        to->ops->close(&to);
+    }
+    char *longer = long_folder(home, 153, 'a');
+    assert_int_equal(mkdir(longer, 0700), 0);
+    assert_int_equal(transfer_sqlite(&t, longer, true, &w->limits, &f), E_BAD_INPUT);
+}
+
 /* Whoever gives up is interrupted as well: the same command goes on, and nobody has to vouch for anything. */
 static void an_abandon_that_is_interrupted_goes_on(void **state)
 {
@@ -1925,6 +1959,7 @@ int main(void)
         M(a_move_that_lacks_its_last_mark_is_ended_and_not_abandoned),
         M(a_source_does_not_come_back_while_its_target_has_all),
         M(an_empty_store_under_the_targets_name_is_not_the_target),
+        M(the_store_that_has_to_be_given_is_named_whole),
         M(an_abandon_that_is_interrupted_goes_on),
         M(a_target_in_use_keeps_what_came),
         M(a_move_whose_target_is_away_has_a_way_out),

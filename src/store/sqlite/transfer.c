@@ -440,11 +440,20 @@ static const struct transfer_ops embedded_ops = {
     .finish = embedded_finish,
 };
 
-void transfer_sqlite_name(const char *state_dir, char out[TRANSFER_NAME])
+/* Cut off it would be the name of another one. */
+err transfer_sqlite_name(const char *state_dir, char out[TRANSFER_NAME], struct fault *f)
 {
+    static const int most = TRANSFER_NAME - (int)sizeof "sqlite:";
     char *path = realpath(state_dir, NULL);
-    snprintf(out, TRANSFER_NAME, "sqlite:%.150s", path ? path : state_dir);
+    int n = snprintf(out, TRANSFER_NAME, "sqlite:%s", path ? path : state_dir);
     free(path);
+    return n < TRANSFER_NAME
+               ? E_OK
+               : fail(
+                     f, E_BAD_INPUT,
+                     "the path of a folder that is moved, or moved into, has at most %d bytes; "
+                     "rename or mount it to a shorter one: %.80s",
+                     most, state_dir);
 }
 
 err transfer_sqlite(struct transfer **out, const char *state_dir, bool make,
@@ -467,7 +476,8 @@ err transfer_sqlite(struct transfer **out, const char *state_dir, bool make,
         e = fail(f, E_NOT_FOUND, "there is no job store in %.200s", state_dir);
     if (!e && make)
         e = files_make_folder(x->dir, 0700, f);
-    transfer_sqlite_name(state_dir, x->head.name);
+    if (!e)
+        e = transfer_sqlite_name(state_dir, x->head.name, f);
     if (!e)
         e = check_owner(x, f);
     if (!e)

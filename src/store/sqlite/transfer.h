@@ -9,7 +9,8 @@
  * limits: of the source, for what it still does with jobs that were running. */
 MUST_USE err transfer_sqlite(struct transfer **out, const char *state_dir, bool make,
                              const struct store_limits *limits, struct fault *f);
-/* As it is called once it is open; of a folder that is not there: as it is spelled. */
-void transfer_sqlite_name(const char *state_dir, char out[TRANSFER_NAME]);
+/* As it is called once it is open; of a folder that is not there: as it is spelled. E_BAD_INPUT: that is too long. */
+MUST_USE err transfer_sqlite_name(const char *state_dir, char out[TRANSFER_NAME],
+                                  struct fault *f);
 /* E_MOVED: no service may use this store. */
 MUST_USE err transfer_check(struct db *d, struct fault *f);
