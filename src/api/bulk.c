@@ -116,7 +116,7 @@ static void put_refused(struct json_w *w, const struct line *l)
     json_kv_int(w, "status", p.status);
     json_kv_cstr(w, "code", p.code);
     json_kv_cstr(w, "detail", is_untold(l) ? err_text(l->result) : l->words);
-    json_kv_bool(w, "retryable", p.retryable || is_untold(l));
+    json_kv_bool(w, "retryable", p.retryable || err_class(l->result) == ERR_RETRY);
 }
 
 static void put_accepted(struct json_w *w, const struct line *l)
@@ -304,7 +304,8 @@ static bool is_lines(struct request *r)
 
 enum {
     TEXT_MAX = 256 * 1024,
-    ORDER_MOST = STORE_SPEC_MAX + 1 /* what is longer is cut there, and refused */
+    ORDER_MOST =
+        STORE_SPEC_MAX + 2 /* with a carriage return; what is longer is cut, and refused */
 };
 
 struct flow {
@@ -312,8 +313,9 @@ struct flow {
     struct line lines[PIECE];
     struct buf
         text; /* orders that came and are not accepted yet; stays as it is while a piece of it is */
-    size_t ends, tail; /* whole lines in it; bytes behind the last of them */
-    size_t looked;     /* bytes of it that the piece is made of: the body may end meanwhile */
+    size_t ends,
+        tail;      /* whole lines in it, none of them empty; bytes behind the last of them */
+    size_t looked; /* bytes of it that the piece is made of: the body may end meanwhile */
     int64_t number, accepted, refused;
     bool whole;       /* the body has ended */
     err stopped;      /* why no further order is accepted; E_OK: they are */
@@ -350,12 +352,17 @@ static bool has_piece(const struct flow *flow)
     return flow->ends == PIECE || flow->text.n + ORDER_MOST + 1 > TEXT_MAX;
 }
 
-/* As much as belongs to this piece. Returns how much of `bytes` that was. */
+/* As much as belongs to this piece. Returns how much of `bytes` that was. Empty lines and what else is blank before an
+ * order are left out: they make no piece, and so bring no more time. */
 static size_t add_text(struct flow *flow, struct span bytes)
 {
     size_t at = 0;
     while (at < bytes.n && !has_piece(flow)) {
+        if (!flow->tail)
+            at += span_blank(span_cut(bytes, at, bytes.n));
         struct span rest = span_cut(bytes, at, bytes.n);
+        if (!rest.n)
+            break;
         size_t end = span_find_char(rest, '\n'), room = ORDER_MOST - flow->tail;
         size_t kept = end < room ? end : room;
         buf_add(&flow->text, span_cut(rest, 0, kept));
@@ -384,14 +391,13 @@ static void take_piece(struct call *c, struct flow *flow)
     memset(flow->lines, 0, sizeof flow->lines);
     while (b->count < PIECE && span_next(&rest, '\n', &line)) {
         struct line *l = &flow->lines[b->count];
+        bool cut = line.n == ORDER_MOST;
         line = span_trim(line);
-        if (!line.n)
-            continue;
         if (flow->number + (int64_t)b->count == BULK_STREAM_MOST) {
             flow->stopped = E_TOO_BIG;
             break;
         }
-        if (line.n > STORE_SPEC_MAX)
+        if (cut || line.n > STORE_SPEC_MAX)
             refuse_long(c, l);
         else
             read_line(c, line, (size_t)flow->number + b->count, l);
@@ -524,6 +530,8 @@ static size_t take(struct request *r, struct span bytes)
     struct flow *flow = c->lines;
     if (c->busy)
         return 0;
+    if (!flow->stopped && r->taken + (int64_t)bytes.n > r->body_max)
+        flow->stopped = E_TOO_BIG;
     if (flow->stopped)
         return bytes.n;
     size_t n = add_text(flow, bytes);

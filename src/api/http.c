@@ -21,6 +21,7 @@
 enum {
     /* memory of a connection: its head, its answer's head, a piece of body */
     HEAD_MAX = HTTP_HEAD_MAX,
+    BODY_TIMES = 20,             /* request timeouts that a body taken as it comes may last */
     KEEP_ALIVE_MS = 60 * 1000,   /* from an answer to the whole head of the next request */
     LINGER_MS = 5 * 1000,        /* to send an answer that came at the last moment */
     ARENA_MAX = 4 * 1024 * 1024, /* of one request */
@@ -573,8 +574,10 @@ void request_hold(struct request *r)
 
 void request_more(struct request *r)
 {
+    int64_t each = r->http->config.request_timeout_ms;
+    mono last = mono_add(r->begun, (BODY_TIMES - 1) * each);
     r->held = false;
-    if (!r->answered)
+    if (!r->answered && !mono_past(last, clock_mono()))
         enter(r->connection, PHASE_REQUEST);
     wake(r->connection);
 }
@@ -743,6 +746,7 @@ static struct request *request_new(struct http_connection *c, const char *method
     r->method = arena_keep(r->arena, span_of(method));
     r->path = arena_keep(r->arena, span_of(url));
     r->head = span_is(r->method, "HEAD");
+    r->begun = clock_mono();
     r->body_max = c->http->config.body_max;
     r->received = BUF((size_t)r->body_max);
     struct span id = request_header(r, "X-Request-Id");
@@ -824,9 +828,11 @@ static enum MHD_Result give_response(struct request *r)
 static size_t take_some(struct request *r, struct span bytes)
 {
     size_t n = 0, more;
-    while (n < bytes.n && !r->answered && (more = r->take(r, span_cut(bytes, n, bytes.n))) > 0)
+    while (n < bytes.n && !r->answered &&
+           (more = r->take(r, span_cut(bytes, n, bytes.n))) > 0) {
         n += more;
-    r->taken += (int64_t)n;
+        r->taken += (int64_t)more;
+    }
     return n;
 }
 
@@ -840,7 +846,7 @@ static size_t take_body(struct request *r, struct span bytes)
         left = bytes.n - take_some(r, bytes);
     else
         buf_add(&r->received, bytes);
-    if (r->received.failed || r->taken > r->body_max)
+    if (r->received.failed)
         refuse_large(r);
     return r->answered ? 0 : left;
 }

@@ -2,7 +2,7 @@
  *
  * Happy path: a connection is accepted → its head is whole by header_timeout → checks
  * (ambiguous messages, Host, foreign origins) → on_head, which may answer already → body, at
- * most body_max bytes, whole by request_timeout, or taken as it comes → on_request → request_answer() now or later,
+ * most body_max bytes, whole by request_timeout, or taken as it comes, part by part → on_request → request_answer() now or later,
  * or request_stream(). libmicrohttpd's epoll descriptor is watched by the node's loop; nothing
  * blocks.
  *
@@ -17,6 +17,7 @@
 
 #include "base/arena.h"
 #include "base/list.h"
+#include "base/when.h"
 #include "loop/loop.h"
 
 struct http;
@@ -34,14 +35,15 @@ struct request {
     int64_t body_max;  /* of the configuration; may be raised in on_head */
     bool large;        /* of whoever answers: it counts as one with a large body */
     /* Of whoever answers, set in on_head: takes of the body what it can, as it comes; 0: nothing before request_more().
-     * NULL: the body is kept whole. */
+     * Minds body_max itself, since it may have done something already. NULL: the body is kept whole. */
     size_t (*take)(struct request *r, struct span bytes);
-    void *owner; /* of whoever answers: what on_gone has to clean up; NULL = nothing */
+    int64_t taken; /* bytes of the body, by `take` before this */
+    void *owner;   /* of whoever answers: what on_gone has to clean up; NULL = nothing */
     struct http *http;
     /* below: http.c only */
     struct http_connection *connection;
     struct buf received;
-    int64_t taken;  /* bytes of the body, by `take` */
+    mono begun;
     void *response; /* waits for the server's next turn */
     int status;
     void *stream;
@@ -87,7 +89,7 @@ struct span request_query_unknown(struct request *r, const char *const *known);
 /* Keeps the request open until request_answer() or request_stream() comes from elsewhere. */
 void request_hold(struct request *r);
 
-/* Of a body that is taken as it comes: more of it, which has the time of a whole one. */
+/* Of a body that is taken as it comes: more of it, which has the time of a whole one. All of it has twenty times that. */
 void request_more(struct request *r);
 
 /* Likewise, for so much longer than others: an answer that waits for something to happen. */

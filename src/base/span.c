@@ -61,12 +61,17 @@ static bool is_white(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+size_t span_blank(struct span s)
+{
+    size_t n = 0;
+    while (n < s.n && is_white(s.p[n]))
+        n++;
+    return n;
+}
+
 struct span span_trim(struct span s)
 {
-    while (s.n > 0 && is_white(s.p[0])) {
-        s.p++;
-        s.n--;
-    }
+    s = span_cut(s, span_blank(s), s.n);
     while (s.n > 0 && is_white(s.p[s.n - 1]))
         s.n--;
     return s;

@@ -30,7 +30,8 @@ bool span_eq_nocase(struct span a, struct span b); /* ASCII only */
 bool span_starts(struct span s, struct span prefix);
 bool span_ends(struct span s, struct span suffix);
 struct span span_cut(struct span s, size_t from, size_t n); /* clamps to s */
-struct span span_trim(struct span s);                       /* ASCII white space */
+size_t span_blank(struct span s);     /* bytes of ASCII white space at its beginning */
+struct span span_trim(struct span s); /* without them, and those at its end */
 /* Offset of the first needle in s, or s.n when there is none. */
 size_t span_find(struct span s, struct span needle);
 size_t span_find_char(struct span s, char c);

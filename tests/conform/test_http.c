@@ -2638,6 +2638,89 @@ static void the_description_is_what_is_served(void **state)
 
 /* ---- last: no more jobs ---- */
 
+static void use_request_ms(int64_t ms)
+{
+    server.request_ms = ms;
+    on_loop(start_anew, NULL);
+}
+
+/* An open stream of orders that says the same again and again. How long it lasted. */
+static int64_t stream_until_cut(struct span text, int each_ms)
+{
+    mono begun = clock_mono(), late = mono_add(begun, ANSWER_MS);
+    int fd = dial();
+    put(fd, SPAN("POST /v1/jobs/bulk HTTP/1.1\r\nHost: localhost\r\n"
+                 "Content-Type: application/x-ndjson\r\nAccept: application/x-ndjson\r\n"
+                 "Content-Length: 30000000\r\n\r\n"));
+    while (!readable(fd, each_ms)) {
+        assert_false(mono_past(late, clock_mono()));
+        put(fd, text);
+    }
+    close(fd);
+    return clock_mono().ms - begun.ms;
+}
+
+/* Blank lines are no orders, and bring no time. Orders that are refused do, but not for ever. */
+static void a_stream_ends_whatever_it_says(void **state)
+{
+    (void)state;
+    enum { PIECE = 100, BLANK_MS = 400, REFUSED_MS = 80 };
+    struct buf blank = BUF(1024), refused = BUF(1024);
+    for (int i = 0; i < PIECE; i++) {
+        buf_add_char(&blank, '\n');
+        buf_add_text(&refused, "x\n");
+    }
+    use_request_ms(BLANK_MS);
+    assert_true(stream_until_cut(buf_span(&blank), 20) < 10 * BLANK_MS);
+    use_request_ms(REFUSED_MS);
+    stream_until_cut(buf_span(&refused), 20);
+    use_request_ms(REQUEST_MS);
+    buf_free(&blank);
+    buf_free(&refused);
+}
+
+/* Chunked, so that nobody knows before. What was accepted is told, instead of a refusal that hides it. */
+static void a_stream_that_becomes_too_large_says_what_it_accepted(void **state)
+{
+    (void)state;
+    enum { LINES = 150, PIECE = 100, CHUNK = 1 << 16, TOO_MANY = (32 << 20) / CHUNK };
+    struct buf orders = BUF(32 * 1024), head = BUF(1024), chunk = BUF(CHUNK + 16);
+    use_request_ms(ANSWER_MS);
+    for (int i = 0; i < LINES; i++)
+        buf_fmt(&orders, "{\"kind\":\"posts\",\"target\":\"@g%d\",\"tenant\":\"great\"}\n", i);
+    buf_fmt(&head,
+            "POST /v1/jobs/bulk HTTP/1.1\r\nHost: localhost\r\n"
+            "Content-Type: application/x-ndjson\r\nAccept: application/x-ndjson\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n%zx\r\n",
+            orders.n);
+    buf_fmt(&chunk, "%x\r\n", CHUNK);
+    for (int i = 0; i < CHUNK; i++)
+        buf_add_char(&chunk, ' ');
+    buf_add_text(&chunk, "\r\n");
+    int fd = dial();
+    put(fd, buf_span(&head));
+    put(fd, buf_span(&orders));
+    put(fd, SPAN("\r\n"));
+    for (int i = 0; i < TOO_MANY; i++)
+        put(fd, buf_span(&chunk));
+    put(fd, SPAN("0\r\n\r\n"));
+    struct reply r = take(fd, false);
+    assert_int_equal(r.status, 207);
+    struct span rest = r.body, line = SPAN_NONE;
+    for (int i = 0; i < PIECE; i++)
+        assert_true(span_next(&rest, '\n', &line) && contains(line, "\"status\":202"));
+    assert_true(span_next(&rest, '\n', &line) && !rest.n);
+    assert_true(span_starts(line, SPAN("{\"object\":\"bulk\",\"accepted\":100,\"refused\":0,"
+                                       "\"complete\":false,\"code\":\"too_many\"")));
+    drop(&r);
+    close(fd);
+    use_request_ms(REQUEST_MS);
+    assert_int_equal(jobs_of("tenant=great"), PIECE);
+    buf_free(&orders);
+    buf_free(&head);
+    buf_free(&chunk);
+}
+
 static void drain_api(struct task *t)
 {
     api_drain(server.api);
@@ -2744,6 +2827,8 @@ int main(void)
         cmocka_unit_test(attempts_say_what_became_of_each),
         cmocka_unit_test(events_of_a_job_come_as_a_list_or_a_stream),
         cmocka_unit_test(the_description_is_what_is_served),
+        cmocka_unit_test(a_stream_ends_whatever_it_says),
+        cmocka_unit_test(a_stream_that_becomes_too_large_says_what_it_accepted),
         cmocka_unit_test(a_draining_service_accepts_nothing_and_still_answers),
     };
     return cmocka_run_group_tests(tests, group_start, group_stop);

@@ -56,14 +56,15 @@ static struct {
     void (*on_group)(void); /* on the loop, after each group of the store; may be NULL */
     int cancelled, forced;
     const struct shared_config *shared; /* of several machines; NULL: the embedded store */
-    int64_t body_max;                   /* api.body_max */
+    int64_t body_max, request_ms;       /* api.body_max, api.request_timeout */
     int64_t acts[4], scaled;            /* what was wanted of workers: the number of each */
     char cancelled_id[ID_TEXT];
     struct outlook outlook;
 } server = {.lock = PTHREAD_MUTEX_INITIALIZER,
             .changed = PTHREAD_COND_INITIALIZER,
             .ready = true,
-            .body_max = BODY_MAX};
+            .body_max = BODY_MAX,
+            .request_ms = REQUEST_MS};
 
 static void on_store(void *ctx)
 {
@@ -315,7 +316,7 @@ static void start_api(struct task *t)
         .listeners = {server.listeners[0], server.listeners[1]},
         .body_max = server.body_max,
         .header_timeout_ms = HEADER_MS,
-        .request_timeout_ms = REQUEST_MS,
+        .request_timeout_ms = server.request_ms,
         .connections_max = 8192,
         .waiting_max = 100000,
         .lanes_max = 200000,
@@ -341,6 +342,16 @@ static void start_api(struct task *t)
         fail_msg("api_start: %s", f.words);
     on_store(NULL);
     task_done(t);
+}
+
+/* With other settings, on another port. */
+static inline void start_anew(struct task *t)
+{
+    api_stop(&server.api);
+    schedules_free(&server.schedules);
+    server.listeners[0] = listen_tcp(&server.port);
+    server.listeners[1] = -1;
+    start_api(t);
 }
 
 static void stop_api(struct task *t)

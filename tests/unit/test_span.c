@@ -38,6 +38,9 @@ static void trims_and_finds(void **state)
     (void)state;
     assert_true(span_is(span_trim(SPAN(" \t\r\n a b \v\f")), "a b"));
     assert_true(span_is(span_trim(SPAN("  ")), ""));
+    assert_int_equal(span_blank(SPAN(" \t\r\n a ")), 5);
+    assert_int_equal(span_blank(SPAN("  ")), 2);
+    assert_int_equal(span_blank(SPAN_NONE), 0);
     assert_int_equal(span_find(SPAN("hello"), SPAN("lo")), 3);
     assert_int_equal(span_find(SPAN("hello"), SPAN("x")), 5);
     assert_int_equal(span_find(SPAN("hello"), SPAN("")), 0);
