@@ -257,7 +257,7 @@ static void what_was_accepted_comes_in_though_its_node_dies_on_the_way(void **st
         ok(create(&args));
         assert_int_equal(reply.added, JOBS);
         end_dying();
-        assert_int_equal(jobs_in(-1), (behind - COMMIT - 1) * 25);
+        assert_int_equal(jobs_in(-1), (behind - COMMIT - 1) * 20);
         struct batch_view v = batch(args.id.p);
         assert_true(v.sealed);
         assert_int_equal(v.counts[JOB_BLOCKED] + v.counts[JOB_READY], JOBS);

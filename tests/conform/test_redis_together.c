@@ -427,6 +427,24 @@ static void others_start(const char *key)
     assert_int_equal(lease_alone("job_b", 10), E_OK);
 }
 
+/* Such a job left its lane's turn: when it ends, the lane still has the others. */
+static void the_end_of_a_job_that_could_not_start_leaves_its_lane_awake(void **state)
+{
+    (void)state;
+    accept_next("job_b", "x/normal")->mark = 2;
+    accept_next("job_a", "x/normal");
+    run_them(true);
+    swap("fulmar:{q}:t:job_b");
+    assert_int_equal(lease_alone("job_a", 1), E_OK);
+    swap_back("fulmar:{q}:t:job_b");
+    count = 0;
+    accept_next("job_c", "x/normal");
+    run_them(true);
+    cancel("job_b", false);
+    assert_int_equal(lease_alone("job_c", 2), E_OK);
+    count = 0;
+}
+
 static bool was_said_once(const char *kind, const char *body)
 {
     struct event_view *events;
@@ -710,6 +728,7 @@ int main(void)
         S(a_member_of_a_lane_without_a_job_holds_up_nobody),
         S(a_member_without_a_job_is_not_the_last_of_a_full_lane),
         S(a_job_that_cannot_start_takes_no_other_along),
+        S(the_end_of_a_job_that_could_not_start_leaves_its_lane_awake),
         S(a_job_with_foreign_texts_stops_no_other_start),
         S(a_job_that_is_foreign_itself_stops_no_other_start),
         S(a_lane_that_is_foreign_stops_no_other_start),

@@ -16,7 +16,7 @@ enum {
     ORDERS_AT_ONCE = 16,   /* that upkeep brings in */
     JOBS_BYTES = 48 << 20, /* of one call, as they are sent */
     /* That one script takes: Redis does nothing else meanwhile. More come in pieces of so many. */
-    JOBS_AT_ONCE = 25,
+    JOBS_AT_ONCE = 20,
     TOKEN = ID_TEXT + CALL_NUMBER,
     ENTERS_MOST = BATCH_ADD_MOST / JOBS_AT_ONCE + 1,
 };
