@@ -108,6 +108,16 @@ static size_t keys_of(const char *pattern)
     return n;
 }
 
+static int64_t ask(const char *verb, const char *key, const char *more)
+{
+    struct arena *a = arena_new(1 << 16);
+    struct reply r = {0};
+    ok(link_say(place()->watch, a, &r, &w->f, verb, key, more, NULL));
+    int64_t n = r.number;
+    arena_free(&a);
+    return n;
+}
+
 static size_t staged_keys(void)
 {
     return keys_of("fulmar:{q}:bg:*") + keys_of("fulmar:{q}:bstage") +
@@ -384,17 +394,82 @@ static void jobs_that_are_to_come_count_where_room_is_asked_for(void **state)
     assert_int_equal(accept_like("yet something else"), E_BUSY);
 }
 
-/* ---- what earlier versions read ---- */
+/* ---- somebody else's data ---- */
 
-static int64_t ask(const char *verb, const char *key, const char *more)
+static const char *foreign_key(const char *prefix, const char *id)
 {
+    const char *key = arena_fmt(w->a, "fulmar:{q}:%s%s", prefix, id);
+    ask("DEL", key, NULL);
+    ask("SET", key, "somebody else's");
+    return key;
+}
+
+static void a_job_that_meets_foreign_data_comes_in_when_that_is_gone(void **state)
+{
+    (void)state;
+    struct operation_view operation;
+    struct batch_args args = args_of();
+    args.open = true;
+    begin_dying(COMMIT + 1);
+    ok(create(&args));
+    end_dying();
+    const char *id = orders[30].id.p, *key = foreign_key("j:", id);
+    for (int i = 0; i < 3; i++) {
+        w->now += 2001;
+        tend();
+        assert_int_equal(jobs_in(-1), JOBS - 1);
+        assert_int_equal(events_of("", "queue.damaged"), 1);
+    }
+    assert_int_equal(batch(args.id.p).counts[JOB_BLOCKED], 1);
+    /* Who acts on the batch reaches the others, and that one when it is in. */
+    begin();
+    ok(store_batch_cancel(w->s, args.id, span_of(new_id("opr")), now(), w->a, &operation,
+                          &w->f));
+    commit();
+    while (jobs_in(JOB_CANCELLED) < JOBS - 1) {
+        w->now += 5000;
+        tend();
+    }
+    assert_int_equal(events_of(args.id.p, "batch.complete"), 0);
+    ask("DEL", key, NULL);
+    while (jobs_in(JOB_CANCELLED) < JOBS) {
+        w->now += 5000;
+        tend();
+    }
+    assert_int_equal(jobs_in(-1), JOBS);
+    assert_int_equal(events_of(args.id.p, "batch.complete"), 1);
+    assert_int_equal(staged_keys(), 0);
+}
+
+static void a_batch_that_cannot_come_in_holds_up_no_other(void **state)
+{
+    (void)state;
+    struct batch_args args = args_of();
+    begin_dying(COMMIT + 1);
+    ok(create(&args));
+    end_dying();
+    foreign_key("b:", args.id.p);
+    args = args_of();
+    args.idempotency_key = SPAN_NONE;
+    for (int i = 0; i < JOBS; i++)
+        orders[i].unique_key = SPAN_NONE;
+    begin_dying(COMMIT + 1);
+    ok(create(&args));
+    end_dying();
     struct arena *a = arena_new(1 << 16);
     struct reply r = {0};
-    ok(link_say(place()->watch, a, &r, &w->f, verb, key, more, NULL));
-    int64_t n = r.number;
+    ok(link_say(place()->watch, a, &r, &w->f, "ZADD", "fulmar:{q}:bcdue", "1", "0:bat_0",
+                NULL));
     arena_free(&a);
-    return n;
+    w->now += 2001;
+    begin();
+    assert_int_equal(store_tend(w->s, now(), &w->f), E_STORE);
+    commit();
+    assert_int_equal(jobs_in(-1), JOBS);
+    assert_int_equal(ask("ZCARD", "fulmar:{q}:bcdue", NULL), 0); /* callbacks are looked at */
 }
+
+/* ---- what earlier versions read ---- */
 
 static void of_a_new_batch_the_last_job_of_each_row_is_noted(void **state)
 {
@@ -440,6 +515,8 @@ int main(void)
         T(a_move_takes_along_what_was_accepted),
         T(who_acts_on_a_batch_waits_until_its_jobs_are_in),
         T(jobs_that_are_to_come_count_where_room_is_asked_for),
+        T(a_job_that_meets_foreign_data_comes_in_when_that_is_gone),
+        T(a_batch_that_cannot_come_in_holds_up_no_other),
         T(of_a_new_batch_the_last_job_of_each_row_is_noted),
     };
     signal(SIGPIPE, SIG_IGN); /* as the service does */

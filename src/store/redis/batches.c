@@ -273,15 +273,18 @@ static err enter_all(struct store *s, char token[TOKEN], wall now, struct fault 
     return e;
 }
 
+/* Those that cannot come in hold up no others, while Redis is there; the first error is the caller's. */
 err batches_enter(struct store *s, wall now, struct fault *f)
 {
-    char token[TOKEN] = "";
-    err e = enter_all(s, token, now, f);
-    for (int i = 1; !e && token[0] && i < ORDERS_AT_ONCE; i++) {
-        token[0] = '\0';
-        e = enter_all(s, token, now, f);
+    err first = E_OK;
+    bool some = true;
+    for (int i = 0; some && i < ORDERS_AT_ONCE; i++) {
+        char token[TOKEN] = "";
+        err e = enter_all(s, token, now, first ? NULL : f);
+        some = e ? link_state(s->link).connected : token[0] != '\0';
+        first = first ? first : e;
     }
-    return e;
+    return first;
 }
 
 /* Behind the other arguments: the jobs, or how many of them are staged. */

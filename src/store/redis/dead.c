@@ -308,9 +308,11 @@ err redis_tend(struct store *s, wall now, struct fault *f)
     need(s->in_group);
     for (int i = 0; !e && more && i < AT_ONCE; i++)
         e = go_through(s, SCRIPT_OPERATION, "tend", 0, now, &more, f);
-    if (!e)
-        e = batches_enter(s, now, f);
-    return e ? e : callbacks_again(s, now, f);
+    if (e)
+        return e;
+    e = batches_enter(s, now, f);
+    err again = callbacks_again(s, now, e ? NULL : f);
+    return e ? e : again;
 }
 
 err redis_retain_batches(struct store *s, wall before, bool *out_more, struct fault *f)

@@ -10,7 +10,8 @@
 --
 --   bg:TOKEN        '1' or '0', whether it counts as one that waits, and the job as text, in their order
 --   bg:TOKEN:k      of each piece, packed: {index, id, lane, whether it counts, tenant and unique key or '', on conflict} of each job
---   bg:TOKEN:x      at: since when they are accepted; and the ids that commit refused
+--   bg:TOKEN:x      at: since when they are accepted; the ids that commit refused; "bad ID" of each that met foreign data under its own
+--                   keys, and stays: whether only such ones are left
 --   bstage          tokens that are being staged, by the last piece         bcoming  those whose jobs come in, by when somebody goes on
 --   bkeys           tenant and unique key of jobs that are to come, to their id
 -- late
@@ -291,40 +292,85 @@ local function is_in(a, key, counts)
         call('HDEL', P .. 'bkeys', key)
     end
 end
-local function enter_some(b, token)
-    local key, came = P .. 'bg:' .. token, 0
+-- whole: who meets foreign data fails; else such a job stays. How many were looked at, are in, and the texts of those that stay.
+local function enter_some(b, token, whole)
+    local key, came, stay = P .. 'bg:' .. token, 0, {}
     local texts, at = call('LRANGE', key, 0, ENTERING - 1), call('HGET', key .. ':x', 'at')
     local rows, refused = M.rows_open(b), call('HLEN', key .. ':x') > 1
     M.adding_to = b.id
-    M.gather()
+    M.gather(not whole)
     for _, text in ipairs(texts) do
         local a = M.texts_of(string.sub(text, 2))
         if not refused or call('HEXISTS', key .. ':x', a[1]) == 0 then
             local unique = a[21] ~= '' and a[2] .. '\n' .. a[21]
             a.batch, a.after, a.coming, a[30] = b.id, M.rows_after(rows), true, at
-            local _, taken = M.take(a) -- not taken: a script that failed half-way has left it
+            local reply, taken = M.take(a) -- not taken: a script that failed half-way has left it
             if taken then
                 M.rows_added(rows, M.job(a[1]))
             end
-            is_in(a, unique, N(string.sub(text, 1, 1)))
-            came = came + 1
+            if not taken and reply[1] == R_ALONE then
+                stay[#stay + 1] = {a[1], text}
+            else
+                is_in(a, unique, N(string.sub(text, 1, 1)))
+                came = came + 1
+            end
         end
     end
     M.adding_to = nil
     M.flush() -- before the texts go
     M.rows_close(b, rows)
-    return #texts, came
+    return #texts, came, stay
+end
+-- Jobs of these tokens that are not in.
+local function left_of(tokens)
+    local n = 0
+    for _, token in ipairs(tokens) do
+        local key = P .. 'bg:' .. token
+        for _, text in ipairs(call('LRANGE', key, 0, -1)) do
+            n = n + 1 - call('HEXISTS', key .. ':x', M.texts_of(string.sub(text, 2))[1])
+        end
+    end
+    return n
+end
+-- Tokens of the batch whose jobs come in.
+local function coming_to(b)
+    local tokens = {}
+    for _, token in ipairs(call('ZRANGE', P .. 'bcoming', 0, -1)) do
+        tokens[#tokens + 1] = string.match(token, '^[^:]+') == b.id and token or nil
+    end
+    return tokens
+end
+-- They go behind the others, which come in without them; the batch is not complete before.
+local function stay_behind(b, token, looked, came, stay)
+    local key = P .. 'bg:' .. token
+    for _, one in ipairs(stay) do
+        call('RPUSH', key, one[2])
+        if call('HSETNX', key .. ':x', 'bad ' .. one[1], 1) == 1 then
+            M.event(nil, 'queue.damaged', '{"job":"' .. one[1] .. '"}')
+        end
+    end
+    call('LTRIM', key, looked, -1)
+    if came > 0 then
+        b.cm = left_of(coming_to(b))
+        M.batch_touch(b)
+    end
+    local more = came > 0 and call('LLEN', key) > #stay
+    call('HSET', key .. ':x', 'stays', more and 0 or 1)
+    return done(R_OK, more and 1 or 0, token)
 end
 -- token '': that which is due first. Whether there is more of it, and its token; '' when none is due.
-function M.batch_enter(token)
+function M.batch_enter(token, whole)
     token = token ~= '' and token or call('ZRANGEBYSCORE', P .. 'bcoming', '-inf', now, 'LIMIT', 0, 1)[1]
     if not token or not call('ZSCORE', P .. 'bcoming', token) then
         return {R_OK, 0, ''}
     end
-    local b, key, looked, came = M.batch(string.match(token, '^[^:]+')), P .. 'bg:' .. token, 0, 0
     call('ZADD', P .. 'bcoming', now + GO_ON, token) -- also when what follows fails: others are not held up by it
+    local b, key = M.batch(string.match(token, '^[^:]+')), P .. 'bg:' .. token
     if b then
-        looked, came = enter_some(b, token)
+        local looked, came, stay = enter_some(b, token, whole)
+        if #stay > 0 then
+            return stay_behind(b, token, looked, came, stay)
+        end
         b.cm = max(b.cm - came, 0)
         if looked == ENTERING then
             M.batch_touch(b)
@@ -341,10 +387,10 @@ function M.batch_enter(token)
     M.batch_drop(token)
     return done(R_OK, 0, token)
 end
--- Those of one batch that are to come.
+-- Those of one batch that are to come, and can.
 function M.batch_coming(b)
-    for _, token in ipairs(b.cm > 0 and call('ZRANGE', P .. 'bcoming', 0, -1) or {}) do
-        if string.match(token, '^[^:]+') == b.id then
+    for _, token in ipairs(b.cm > 0 and coming_to(b) or {}) do
+        if call('HGET', P .. 'bg:' .. token .. ':x', 'stays') ~= '1' then
             return token
         end
     end

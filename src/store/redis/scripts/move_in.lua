@@ -394,7 +394,7 @@ elseif verb == 'clear' then
 elseif verb == 'release' then
     local coming = call('ZRANGE', P .. 'bcoming', 0, 0)[1]
     if coming then -- jobs that were accepted are moved as jobs
-        M.batch_enter(coming)
+        M.batch_enter(coming, true)
         return done(R_OK, 0)
     end
     local leases, words = call('ZRANGE', P .. 'act', 0, 15), {'the store is moved', '"the store is moved"'}
