@@ -149,16 +149,24 @@ static void print_place(struct cli *c, struct json job)
                start.n ? ", starts about " : "", start.n ? cli_printable(c, start) : "");
 }
 
-/* What its attempts took, as far as it was measured. */
-static void print_usage(struct json job)
+/* In units of so many; "-" where it is not known. */
+static const char *shown_part(struct cli *c, struct json usage, const char *name, int unit)
 {
-    enum { MIB = 1024 * 1024 };
-    if (!json_is(json_get(job, SPAN("usage")), JSON_OBJECT))
+    if (!json_is(json_path(usage, name), JSON_INT))
+        return "-";
+    return arena_fmt(c->arena, "%lld", ask_number(usage, name) / unit);
+}
+
+/* What its attempts took, as far as it was measured. */
+static void print_usage(struct cli *c, struct json job)
+{
+    enum { KIB = 1024, MIB = 1024 * 1024 };
+    struct json usage = json_get(job, SPAN("usage"));
+    if (!json_is(usage, JSON_OBJECT))
         return;
-    printf("%-10s %lld ms of a processor, %lld MiB at most, %lld requests, %lld KiB received\n",
-           "took", ask_number(job, "usage.cpu_ms"),
-           ask_number(job, "usage.peak_pss_bytes") / MIB, ask_number(job, "usage.requests"),
-           ask_number(job, "usage.net_bytes") / 1024);
+    printf("%-10s %s ms of a processor, %s MiB at most, %s requests, %s KiB received\n", "took",
+           shown_part(c, usage, "cpu_ms", 1), shown_part(c, usage, "peak_pss_bytes", MIB),
+           shown_part(c, usage, "requests", 1), shown_part(c, usage, "net_bytes", KIB));
 }
 
 /* Of a result that another job brought. */
@@ -212,7 +220,7 @@ static void print_job(struct cli *c, struct json job)
         "attempts", ask_number(job, "attempts.started"), ask_number(job, "attempts.failed"),
         ask_number(job, "attempts.crashed"), ask_number(job, "attempts.throttled"),
         ask_number(job, "attempts.released"), ask_number(job, "attempts.voided"));
-    print_usage(job);
+    print_usage(c, job);
     print_line(c, "batch", ask_text(job, "batch"));
     print_line(c, "accepted", ask_text(job, "created_at"));
     print_line(c, "not before", ask_text(job, "not_before"));

@@ -66,6 +66,7 @@ static void robot_finish(struct store_op *op)
                : limited ? END_LIMIT
                          : END_TERMINATE,
         .why = gone ? SPAN("it says \x1b[31msuspended") : SPAN(""),
+        .usage = SPAN("1200 -1 4096 -1"),
     };
     robot_post(STORE_FINISH, robot_rest);
 }
@@ -543,7 +544,7 @@ static void one_interrupt_stops_following_only(void **state)
 static void jobs_are_listed_shown_cancelled_and_logged(void **state)
 {
     (void)state;
-    char id[64];
+    char id[64], ended[64];
     struct call c =
         begin((const char *const[]){server_flag(), "get", "posts", "@forever", NULL});
     until_says(&c, "accepted");
@@ -559,6 +560,14 @@ static void jobs_are_listed_shown_cancelled_and_logged(void **state)
     drop(&c);
     c = CALL(server_flag(), "get", "profile", "@onlyone");
     expect_code(&c, 0);
+    text = buf_span(&c.err);
+    text = span_cut(text, span_find(text, SPAN("job_")), SIZE_MAX);
+    span_copy(span_cut(text, 0, 30), ended, sizeof ended);
+    drop(&c);
+    /* what is not known is not nothing */
+    c = CALL(server_flag(), "jobs", "show", ended);
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "1200 ms of a processor, - MiB at most, - requests, 4 KiB"));
     drop(&c);
     c = CALL(server_flag(), "jobs", "list", "--limit", "1");
     expect_code(&c, 0);
