@@ -394,6 +394,87 @@ static void jobs_that_are_to_come_count_where_room_is_asked_for(void **state)
     assert_int_equal(accept_like("yet something else"), E_BUSY);
 }
 
+/* ---- a script that fails half-way ---- */
+
+enum { FIRST_BREAK = 25, LAST_BREAK = 28, ALREADY = 4 }; /* commands of a commit */
+enum meanwhile { NODES_TEND, NOBODY_TENDS, SOMEBODY_SEALS, MEANWHILES };
+
+static err add_without_work(const char *batch)
+{
+    make_orders();
+    for (int i = 0; i < JOBS; i++)
+        orders[i].unique_key = SPAN_NONE;
+    struct batch_add_args args = {.id = span_of(batch),
+                                  .jobs = orders,
+                                  .count = JOBS,
+                                  .idempotency_key = SPAN("more"),
+                                  .request_hash = 7};
+    begin();
+    err e = store_batch_add(w->s, &args, now(), w->a, &reply, &w->f);
+    commit();
+    return e;
+}
+
+/* Whether its commit broke when it was accepted, and its batch did not know. */
+static bool adds_with_break(const char *id, int calls)
+{
+    begin_dying(COMMIT);
+    way.way = BETWEEN_BREAKS;
+    way.calls = calls;
+    way.times = 1;
+    err e = add_without_work(id);
+    assert_true(!e || e == E_STORE);
+    end_dying();
+    return e && ask("ZCARD", "fulmar:{q}:bcoming", NULL) > 0 &&
+           batch(id).counts[JOB_BLOCKED] == 0;
+}
+
+static void seal(const char *batch)
+{
+    begin();
+    ok(store_batch_seal(w->s, span_of(batch), now(), &w->f));
+    commit();
+}
+
+static bool breaks_and_comes_once(int calls, enum meanwhile meanwhile)
+{
+    struct batch_args args = args_of();
+    args.open = true;
+    args.count = ALREADY;
+    ok(create(&args));
+    bool half = adds_with_break(args.id.p, calls);
+    if (meanwhile == NODES_TEND) {
+        w->now += 2001;
+        tend();
+    }
+    if (meanwhile == SOMEBODY_SEALS)
+        seal(args.id.p);
+    err again = add_without_work(args.id.p);
+    assert_true(!again || (again == E_CONFLICT && meanwhile == SOMEBODY_SEALS && !half));
+    w->now += 2001;
+    tend();
+    int64_t all = again ? ALREADY : ALREADY + JOBS;
+    const char *key = arena_fmt(w->a, "fulmar:{q}:b:%s", args.id.p);
+    assert_int_equal(jobs_in(-1), all);
+    assert_int_equal(ask("HEXISTS", key, "cm"), 0);
+    seal(args.id.p);
+    ends_once(args.id.p, all, all);
+    return half;
+}
+
+static void an_addition_whose_commit_fails_half_way_comes_once(void **state)
+{
+    int half = 0;
+    for (int calls = FIRST_BREAK; calls <= LAST_BREAK; calls++)
+        for (int meanwhile = 0; meanwhile < MEANWHILES; meanwhile++) {
+            tear_down(state);
+            set_up(state);
+            way.to = place()->server.socket;
+            half += breaks_and_comes_once(calls, (enum meanwhile)meanwhile);
+        }
+    assert_true(half >= MEANWHILES); /* else these are other commands by now */
+}
+
 /* ---- somebody else's data ---- */
 
 static const char *foreign_key(const char *prefix, const char *id)
@@ -515,6 +596,7 @@ int main(void)
         T(a_move_takes_along_what_was_accepted),
         T(who_acts_on_a_batch_waits_until_its_jobs_are_in),
         T(jobs_that_are_to_come_count_where_room_is_asked_for),
+        T(an_addition_whose_commit_fails_half_way_comes_once),
         T(a_job_that_meets_foreign_data_comes_in_when_that_is_gone),
         T(a_batch_that_cannot_come_in_holds_up_no_other),
         T(of_a_new_batch_the_last_job_of_each_row_is_noted),

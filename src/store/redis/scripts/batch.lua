@@ -52,6 +52,9 @@ local function created_before(tenant, key, hash_now)
     end
 end
 local function added_before(b, key, hash_now)
+    if key ~= '' then
+        M.batch_go_on(b)
+    end
     local was = key ~= '' and call('HGET', b.key .. ':a', key)
     if was then
         local added = M.batch_asked_before(was, hash_now)
@@ -120,17 +123,11 @@ local function add(b)
     elseif M.batch_count(b, BLOCKED, EXPIRED) + b.cm + N(A[7]) > N(A[6]) then
         return {R_FULL}
     end
-    local function note(count)
-        if key ~= '' then
-            call('HSET', b.key .. ':a', key, hash_now .. '|' .. I(count))
-        end
-        M.batch_touch(b)
-    end
     if text == '' and N(A[9]) > 0 then
         return M.batch_commit(A[10], N(A[9]), not partial, function(count)
             b.cm = b.cm + count
-            note(count)
-        end)
+            M.batch_note(b, key, hash_now, count)
+        end, {key, hash_now})
     end
     local jobs, reply = M.batch_jobs(text), {R_OK, '', 0}
     local refused = refused_whole(jobs, partial)
@@ -141,7 +138,7 @@ local function add(b)
     if #jobs > 0 and reply[3] == 0 then
         return M.batch_nobody(reply)
     end
-    note(reply[3])
+    M.batch_note(b, key, hash_now, reply[3])
     return done(unpack(reply))
 end
 local function stage()

@@ -11,7 +11,7 @@
 --   bg:TOKEN        '1' or '0', whether it counts as one that waits, and the job as text, in their order
 --   bg:TOKEN:k      of each piece, packed: {index, id, lane, whether it counts, tenant and unique key or '', on conflict} of each job
 --   bg:TOKEN:x      at: since when they are accepted; the ids that commit refused; "bad ID" of each that met foreign data under its own
---                   keys, and stays: whether only such ones are left
+--                   keys, and stays: whether only such ones are left; count, key, hash of an addition that its batch does not know yet
 --   bstage          tokens that are being staged, by the last piece         bcoming  those whose jobs come in, by when somebody goes on
 --   bkeys           tenant and unique key of jobs that are to come, to their id
 -- late
@@ -89,6 +89,50 @@ function M.batch_drop(token)
     call('ZREM', P .. 'bstage', token)
     if not call('ZSCORE', P .. 'bcoming', token) then
         call('UNLINK', key, key .. ':k', key .. ':x')
+    end
+end
+
+-- ---- those that are to come ----
+
+-- Jobs of these tokens that are not in.
+local function left_of(tokens)
+    local n = 0
+    for _, token in ipairs(tokens) do
+        local key = P .. 'bg:' .. token
+        for _, text in ipairs(call('LRANGE', key, 0, -1)) do
+            n = n + 1 - call('HEXISTS', key .. ':x', M.texts_of(string.sub(text, 2))[1])
+        end
+    end
+    return n
+end
+-- Tokens of the batch whose jobs come in.
+local function coming_to(b)
+    local tokens = {}
+    for _, token in ipairs(call('ZRANGE', P .. 'bcoming', 0, -1)) do
+        tokens[#tokens + 1] = string.match(token, '^[^:]+') == b.id and token or nil
+    end
+    return tokens
+end
+-- An addition is accepted, or is in.
+function M.batch_note(b, key, hash_now, count)
+    if key ~= '' then
+        call('HSET', b.key .. ':a', key, hash_now .. '|' .. I(count))
+    end
+    M.batch_touch(b)
+end
+-- What an addition had still to do when its commit failed half-way (S86): it is accepted, and whoever asked for it heard of an error.
+local function go_on(b, token)
+    local x = P .. 'bg:' .. token .. ':x'
+    local v = call('HMGET', x, 'count', 'key', 'hash')
+    if v[1] then
+        b.cm = left_of(coming_to(b))
+        M.batch_note(b, v[2], v[3], N(v[1]))
+        call('HDEL', x, 'count', 'key', 'hash')
+    end
+end
+function M.batch_go_on(b)
+    for _, token in ipairs(coming_to(b)) do
+        go_on(b, token)
     end
 end
 
@@ -241,8 +285,9 @@ local function keep_room(accepted, at)
         end
     end
 end
--- staged: how many there have to be. begin(count): makes the batch, or finds it, when there are some.
-function M.batch_commit(token, staged, whole, begin)
+-- staged: how many there have to be. begin(count): makes the batch, or adds to it, when there are some. asked: key and hash of an
+-- addition, kept until begin() has written them.
+function M.batch_commit(token, staged, whole, begin, asked)
     local key, known, reply = P .. 'bg:' .. token, known_of(token), {R_OK, '', 0}
     if #known ~= staged or call('LLEN', key) ~= staged or staged == 0 then
         return {R_STALE}
@@ -265,13 +310,19 @@ function M.batch_commit(token, staged, whole, begin)
             out[#out + 1] = 1
         end
     end
-    call('ZADD', P .. 'bcoming', now + GO_ON, token)
     call('HSET', key .. ':x', 'at', I(now), unpack(out))
+    if asked then
+        call('HSET', key .. ':x', 'count', I(#accepted), 'key', asked[1], 'hash', asked[2])
+    end
+    call('ZADD', P .. 'bcoming', now + GO_ON, token)
     if #keys > 0 then
         call('HSET', P .. 'bkeys', unpack(keys))
     end
     keep_room(accepted, at)
     begin(#accepted)
+    if asked then
+        call('HDEL', key .. ':x', 'count', 'key', 'hash')
+    end
     call('ZREM', P .. 'bstage', token)
     call('UNLINK', key .. ':k')
     reply[3] = #accepted
@@ -321,25 +372,6 @@ local function enter_some(b, token, whole)
     M.rows_close(b, rows)
     return #texts, came, stay
 end
--- Jobs of these tokens that are not in.
-local function left_of(tokens)
-    local n = 0
-    for _, token in ipairs(tokens) do
-        local key = P .. 'bg:' .. token
-        for _, text in ipairs(call('LRANGE', key, 0, -1)) do
-            n = n + 1 - call('HEXISTS', key .. ':x', M.texts_of(string.sub(text, 2))[1])
-        end
-    end
-    return n
-end
--- Tokens of the batch whose jobs come in.
-local function coming_to(b)
-    local tokens = {}
-    for _, token in ipairs(call('ZRANGE', P .. 'bcoming', 0, -1)) do
-        tokens[#tokens + 1] = string.match(token, '^[^:]+') == b.id and token or nil
-    end
-    return tokens
-end
 -- They go behind the others, which come in without them; the batch is not complete before.
 local function stay_behind(b, token, looked, came, stay)
     local key = P .. 'bg:' .. token
@@ -367,6 +399,7 @@ function M.batch_enter(token, whole)
     call('ZADD', P .. 'bcoming', now + GO_ON, token) -- also when what follows fails: others are not held up by it
     local b, key = M.batch(string.match(token, '^[^:]+')), P .. 'bg:' .. token
     if b then
+        go_on(b, token)
         local looked, came, stay = enter_some(b, token, whole)
         if #stay > 0 then
             return stay_behind(b, token, looked, came, stay)
@@ -389,7 +422,7 @@ function M.batch_enter(token, whole)
 end
 -- Those of one batch that are to come, and can.
 function M.batch_coming(b)
-    for _, token in ipairs(b.cm > 0 and coming_to(b) or {}) do
+    for _, token in ipairs(coming_to(b)) do
         if call('HGET', P .. 'bg:' .. token .. ':x', 'stays') ~= '1' then
             return token
         end
