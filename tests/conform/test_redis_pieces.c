@@ -475,6 +475,32 @@ static void an_addition_whose_commit_fails_half_way_comes_once(void **state)
     assert_true(half >= MEANWHILES); /* else these are other commands by now */
 }
 
+/* The last script of those that bring it in breaks behind each of its commands. */
+static void of_a_batch_whose_end_fails_half_way_nothing_stays(void **state)
+{
+    bool broken = true;
+    for (int calls = 1; broken; calls++) {
+        tear_down(state);
+        set_up(state);
+        way.to = place()->server.socket;
+        struct batch_args args = args_of();
+        begin_dying(SCRIPTS);
+        way.way = BETWEEN_BREAKS;
+        way.calls = calls;
+        way.times = 1;
+        ok(create(&args));
+        assert_int_equal(way.scripts > SCRIPTS, 1);
+        end_dying();
+        broken = staged_keys() > 0;
+        assert_true(broken || calls > 1);
+        w->now += 2001;
+        tend();
+        assert_int_equal(staged_keys(), 0);
+        assert_int_equal(jobs_in(JOB_READY), JOBS);
+        assert_true(batch(args.id.p).sealed);
+    }
+}
+
 /* ---- somebody else's data ---- */
 
 static const char *foreign_key(const char *prefix, const char *id)
@@ -597,6 +623,7 @@ int main(void)
         T(who_acts_on_a_batch_waits_until_its_jobs_are_in),
         T(jobs_that_are_to_come_count_where_room_is_asked_for),
         T(an_addition_whose_commit_fails_half_way_comes_once),
+        T(of_a_batch_whose_end_fails_half_way_nothing_stays),
         T(a_job_that_meets_foreign_data_comes_in_when_that_is_gone),
         T(a_batch_that_cannot_come_in_holds_up_no_other),
         T(of_a_new_batch_the_last_job_of_each_row_is_noted),

@@ -156,8 +156,7 @@ local function stage()
     if before then
         return before
     elseif N(A[8]) == 0 then -- an order of this id whose script failed half-way left nothing that is of use
-        call('ZREM', P .. 'bcoming', id)
-        M.batch_drop(id)
+        M.batch_undo(id)
     end
     return M.batch_stage(id, A[9], N(A[8]), not partial)
 end

@@ -83,13 +83,17 @@ function M.batch_stage(token, text, before, whole)
     reply[3] = #staged
     return done(unpack(reply))
 end
--- Of an order that does not become a batch, or has come in.
-function M.batch_drop(token)
+-- Who fails half-way leaves a token without texts, which is met again; texts without a token nobody would find.
+local function unlink_texts(token)
     local key = P .. 'bg:' .. token
-    call('ZREM', P .. 'bstage', token)
+    call('UNLINK', key, key .. ':k', key .. ':x')
+end
+-- Of an order that does not become a batch.
+function M.batch_drop(token)
     if not call('ZSCORE', P .. 'bcoming', token) then
-        call('UNLINK', key, key .. ':k', key .. ':x')
+        unlink_texts(token)
     end
+    call('ZREM', P .. 'bstage', token)
 end
 
 -- ---- those that are to come ----
@@ -390,6 +394,20 @@ local function stay_behind(b, token, looked, came, stay)
     call('HSET', key .. ':x', 'stays', more and 0 or 1)
     return done(R_OK, more and 1 or 0, token)
 end
+local function forget(token)
+    unlink_texts(token)
+    call('ZREM', P .. 'bcoming', token)
+    call('ZREM', P .. 'bstage', token)
+end
+-- Of an order whose commit failed before there was a batch: nothing of it was accepted.
+function M.batch_undo(token)
+    for _, k in ipairs(known_of(token)) do
+        if call('HGET', P .. 'bkeys', k[5]) == k[2] then
+            call('HDEL', P .. 'bkeys', k[5])
+        end
+    end
+    forget(token)
+end
 -- token '': that which is due first. Whether there is more of it, and its token; '' when none is due.
 function M.batch_enter(token, whole)
     token = token ~= '' and token or call('ZRANGEBYSCORE', P .. 'bcoming', '-inf', now, 'LIMIT', 0, 1)[1]
@@ -411,13 +429,10 @@ function M.batch_enter(token, whole)
             return done(R_OK, 1, token)
         end
         M.batch_all_in(b)
+        forget(token)
     else -- a script failed before it was made
-        for _, k in ipairs(known_of(token)) do
-            call('HDEL', P .. 'bkeys', k[5])
-        end
+        M.batch_undo(token)
     end
-    call('ZREM', P .. 'bcoming', token)
-    M.batch_drop(token)
     return done(R_OK, 0, token)
 end
 -- Those of one batch that are to come, and can.
