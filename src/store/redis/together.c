@@ -2,8 +2,8 @@
  * what is read and written of lanes and tenants, and with "appendfsync always" the disk, is theirs together.
  *
  * A script is repeated under its number like any other: its operations are done, refused, or unknown together with it; what each
- * answers is its own. One that meets foreign data under its own keys is left to be asked alone, before anything of it is
- * written. When the script fails in Redis all the same, by foreign data under keys that all of them use, it has happened in part:
+ * answers is its own. An order, an end or a word that meets foreign data under its own keys is left to be asked alone, before
+ * anything of it is written; of a start the job goes out of its queue, and the next one is looked at. When the script fails in Redis all the same, by foreign data under keys that all of them use, it has happened in part:
  * what was written stays (S86), nothing is answered, and each is asked alone, which may find that it was done. */
 #include "store/redis/inside.h"
 

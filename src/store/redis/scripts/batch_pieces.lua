@@ -5,7 +5,7 @@
 --   stage   some jobs are looked at and kept beside the queue, as texts; refused ones are said
 --   commit  what others may have changed since is looked at for all of them at once, in few commands; from here on they are accepted
 --   enter   some of them become jobs, in their order, whatever modes and limits say by now. Who died before does not matter:
---           every node goes on with those that are due (bcoming)
+--           every node goes on with those that are due (bcoming), but one of a version that knows no pieces
 -- What was staged and not committed goes with the walk (audit.lua). TOKEN is the batch, or of an addition "BATCH:anything".
 --
 --   bg:TOKEN        '1' or '0', whether it counts as one that waits, and the job as text, in their order
@@ -359,7 +359,7 @@ local function enter_some(b, token, whole)
         if not refused or call('HEXISTS', key .. ':x', a[1]) == 0 then
             local unique = a[21] ~= '' and a[2] .. '\n' .. a[21]
             a.batch, a.after, a.coming, a[30] = b.id, M.rows_after(rows), true, at
-            local reply, taken = M.take(a) -- not taken: a script that failed half-way has left it
+            local reply, taken = M.take(a) -- not taken: it is there, left by a script that failed half-way, or given this id by somebody
             if taken then
                 M.rows_added(rows, M.job(a[1]))
             end

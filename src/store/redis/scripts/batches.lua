@@ -11,7 +11,8 @@
 --   bempty     those without a job, by their last change
 --
 -- More jobs than one script may take are staged first, some at a time: batch_pieces.lua. Until the last of them is in, a batch has cm,
--- how many are to come, and is not sealed (sl: it will be then): who knows neither, as an earlier version, does not complete it.
+-- how many are to come, and is not sealed (sl: it will be then): who knows neither, as an earlier version, does not complete it, but
+-- seals it when asked to, and then it is complete too early (docs/explanation/delivery.md).
 -- late
 local BATCH = fields_of({
     n = 0, se = 0, st = 0, sa = 0, pl = 0, gw = 0, go = 0, ca = 0, ua = 0, fa = 0, rv = 0, cm = 0, sl = 0, rw = 0, te = '', na = '', ik = '',

@@ -31,7 +31,8 @@ local function is_too_deep(a, plan, l)
     end
     return not plan.drops or plan.drops == plan.replaces or ra - N(a[10]) * AGING >= rank_of(plan.drops)
 end
--- How the job comes in; or nil, and how accept.lua says why not, or that it is there. Writes nothing.
+-- How the job comes in; or nil, and how accept.lua says why not, or that it is there. Of its own it writes nothing; what M.ready_job()
+-- meets on the way and cannot start leaves its lane.
 function M.plan(a)
     local id, tenant, lane_name, unique, work = a[1], a[2], a[6], a[21], a[23]
     local plan = {accepted = N(a[30]) > 0 and min(N(a[30]), now)} -- by a node, while this store was away: that stands
