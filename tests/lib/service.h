@@ -336,7 +336,7 @@ static void start_api(struct task *t)
     };
     struct schedules_config schedules = {
         .loop = server.loop, .store = server.store, .cancelled = on_cancelled};
-    if (schedules_start(&server.schedules, &schedules, &f))
+    if (!server.schedules && schedules_start(&server.schedules, &schedules, &f))
         fail_msg("schedules_start: %s", f.words);
     if (api_start(&server.api, server.loop, server.store, &config, &f))
         fail_msg("api_start: %s", f.words);
@@ -344,11 +344,10 @@ static void start_api(struct task *t)
     task_done(t);
 }
 
-/* With other settings, on another port. */
+/* With other settings, on another port. What is due goes on meanwhile. */
 static inline void start_anew(struct task *t)
 {
     api_stop(&server.api);
-    schedules_free(&server.schedules);
     server.listeners[0] = listen_tcp(&server.port);
     server.listeners[1] = -1;
     start_api(t);
