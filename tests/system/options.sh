@@ -103,7 +103,7 @@ cmp -s "$WORK/expected" "$WORK/got" || die "after a killed worker $(wc -l <"$WOR
 is '[.verdict,.end_reason]' '["complete","known_reached"]' "after a killed worker"
 # What the killed one took is known of its page alone, which is not the whole.
 call "http://fulmar/v1/jobs/$id/attempts" | jq -c '[.data[] | select(.end == "crashed" or .failure != null) | .usage]' >"$WORK/usage"
-jq -e 'length > 0 and all(.[]; .peak_pss_bytes == null and .requests > 0)' "$WORK/usage" >/dev/null ||
+jq -e 'length > 0 and .[0].requests > 0 and all(.[]; .peak_pss_bytes == null)' "$WORK/usage" >/dev/null ||
     die "an attempt whose worker was killed says it took $(cat "$WORK/usage"): $(call "http://fulmar/v1/jobs/$id/attempts")"
 is '.attempts.started >= 2' true "the worker died too late for the test"
 stop_service || die "the service did not stop in order ($?)"
