@@ -598,18 +598,24 @@ static void what_is_there_is_answered_also_when_nobody_can_be_told_of_it(void **
     assert_int_equal(outlook().by_state[JOB_READY], 2);
 }
 
-static void an_end_beside_an_index_that_is_foreign_is_written_once(void **state)
+/* job_0 to job_2 run, the second of them in this lane. */
+static void lease_three(struct lease l[3], const char *second)
 {
-    (void)state;
-    struct lease l[3];
     for (int i = 0; i < 3; i++)
-        accept_next(arena_fmt(w->ids, "job_%d", i), i == 1 ? "y/bulk" : "x/normal");
+        accept_next(arena_fmt(w->ids, "job_%d", i), i == 1 ? second : "x/normal");
     for (uint64_t i = 0; i < 3; i++)
         reserve_next(1 + i);
     run_them(true);
     for (int i = 0; i < 3; i++)
         l[i] = ops[3 + i].out.lease;
     count = 0;
+}
+
+static void an_end_beside_an_index_that_is_foreign_is_written_once(void **state)
+{
+    (void)state;
+    struct lease l[3];
+    lease_three(l, "y/bulk");
     put_foreign("fulmar:{q}:l:y/bulk:e");
     put_foreign("fulmar:{q}:l:z/bulk:t");
     for (int i = 0; i < 3; i++)
@@ -641,14 +647,7 @@ static void what_a_worker_brought_before_its_end_is_kept(void **state)
 {
     (void)state;
     struct lease l[3];
-    for (int i = 0; i < 3; i++)
-        accept_next(arena_fmt(w->ids, "job_%d", i), "x/normal");
-    for (uint64_t i = 0; i < 3; i++)
-        reserve_next(1 + i);
-    run_them(true);
-    for (int i = 0; i < 3; i++)
-        l[i] = ops[3 + i].out.lease;
-    count = 0;
+    lease_three(l, "x/normal");
     struct store_item item = {.kind = ITEM_POST, .id = SPAN("1"), .json = SPAN("{}")};
     next_op(STORE_COMMIT)->in.commit = (struct commit_args){.id = span_of(l[0].id),
                                                             .nonce = l[0].nonce,

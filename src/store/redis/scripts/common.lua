@@ -65,6 +65,7 @@ local NORMAL, PAUSED, DRAINING, MAINTENANCE = 0, 1, 2, 3
 local CLOSED, OPEN, HALF_OPEN = 0, 1, 2
 local OK, SIGN_BAD, SIGN_NONE = 0, 1, 2
 local AGING, STRIDE, STEP, WAKES = 30000, 1048576, 64, 16
+local KEY_MS = 259200000 -- the key of a request counts so long
 local floor, max, min = math.floor, math.max, math.min
 local M = setmetatable({mark = '', left = false, leases = false, woken = false, taking = false, adding_to = false, went_back = false}, {
     __index = function(m, name)
@@ -859,7 +860,7 @@ function M.flush()
     write_jobs()
     write(P .. 'meta', meta, meta_before, META)
     for key, text in pairs(requests) do
-        call('SET', key, text, 'PX', M.KEY_MS)
+        call('SET', key, text, 'PX', KEY_MS)
     end
     requests = {}
     -- Whoever waits for work is told, one at a time; who took some tells of what is left. All is there already: whoever cannot

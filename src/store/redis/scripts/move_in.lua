@@ -4,7 +4,7 @@
 -- what was accepted comes in; 'finish', epoch
 -- Reply: {R_OK}; of 'mark' {R_OK, state, mark, epoch, id of the archive that services use}; of 'empty' {R_OK, 1 or 0}; of 'clear', 'release' {R_OK, whether that is the end}
 -- with ends.lua, take.lua, batches.lua, batch_pieces.lua, schedules.lua
-local KEY_MS, DAY = 259200000, 86400000
+local DAY = 86400000
 local verb = A[1]
 local put = {}
 

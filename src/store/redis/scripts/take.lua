@@ -41,7 +41,7 @@ function M.plan(a)
     local was = plan.request and (requests[plan.request] or call('GET', plan.request))
     if was then
         local hash_before, at, job = string.match(was, '^(%x+)|(%d+)|(.*)$')
-        if now - N(at) <= M.KEY_MS then
+        if now - N(at) <= KEY_MS then
             if hash_before ~= a[20] then
                 return nil, {R_BODY}
             end
@@ -116,7 +116,6 @@ function M.plan(a)
     end
     return plan
 end
-M.KEY_MS = 259200000
 -- What accept.lua is asked for one job. The last ones that are nothing or 0 are left out; here they are nothing.
 local WORDS_OF_ONE = 30
 local nothing

@@ -39,9 +39,9 @@ if A[1] == 'one' then
     v[9] = ahead_of(A[2])
     return {R_OK, v}
 end
-if A[1] == 'keyed' then -- not longer than M.KEY_MS of take.lua
+if A[1] == 'keyed' then
     local _, at, id = string.match(call('GET', P .. 'idem:' .. A[2] .. ':' .. A[3]) or '', '^(%x+)|(%d+)|(.*)$')
-    return id and now - N(at) <= 259200000 and {R_OK, id} or {R_NONE}
+    return id and now - N(at) <= KEY_MS and {R_OK, id} or {R_NONE}
 end
 if A[1] == 'owner' then
     local v = call('HMGET', P .. 'j:' .. A[2], 'sq', 'sf')
