@@ -1103,7 +1103,9 @@ static enum MHD_Result wait_first(struct request *r)
         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     r->waits.connection = r->connection;
     r->waits.socket = info ? info->connect_fd : -1;
-    r->waits.until = r->wait_ms < 0 ? (mono){INT64_MAX} : mono_add(waiting_now(), r->wait_ms);
+    /* The clock is cut to whole ms: without the 1 a wait that begins late in one ends too early. */
+    r->waits.until =
+        r->wait_ms < 0 ? (mono){INT64_MAX} : mono_add(waiting_now(), r->wait_ms + 1);
     waiting_add(r->server->waiting, &r->waits);
     return MHD_YES;
 }

@@ -386,8 +386,14 @@ curl -s -o "$work/body" --max-time 20 "$api&fault=cut:1"
 check "a cut connection is seen as one" same 18 "$?"
 curl -s -o /dev/null --max-time 0.5 "$api&fault=never:1"
 check "an API call that is never answered" same 28 "$?"
-took=$(curl -s -o /dev/null --max-time 20 -w '%{time_total}' "$api&fault=latency:300")
-check "latency is kept" jq -en --argjson t "$took" '$t >= 0.3 and $t < 3'
+# Forty waits, since one that ends up to 1 ms early is seen in few of them.
+took=$(for _ in $(seq 40); do
+    curl -s -o /dev/null --max-time 20 -w '%{http_code} %{time_total}\n' "$api&fault=latency:20"
+done | sort -n -k2 | head -1)
+check "latency is kept" awk -v t="$took" 'BEGIN {
+    split(t, part, " "); print "the shortest: " t
+    exit !(part[1] == 200 && part[2] >= 0.020)
+}'
 check "drift renames members" same 0 "$(graphql UserTweets "{\"userId\":\"$(user_id practice_100)\"}" \
     --data-urlencode fault=drift:1 | jq '[.. | .tweet_results? | objects] | length')"
 check "an unknown fault is refused" same 400 "$(status_of "$api&fault=nonsense:1")"
