@@ -50,23 +50,24 @@ static int64_t instant(int64_t seconds, const struct job_change *c, int64_t now_
 static void refuse_fixed(struct body *b, struct json root)
 {
     static const char *const fixed[] = {
-        "site",      "kind",     "target",   "since",      "until",   "product",  "depth",
-        "media",     "fields",   "exclude",  "include",    "class",   "tenant",   "unique",
-        "max_age_s", "evidence", "strategy", "since_last", "session", "coalesce", NULL};
+        "site",    "kind",     "target",         "since",    "until",    "product",
+        "depth",   "media",    "fields",         "exclude",  "include",  "class",
+        "tenant",  "unique",   "max_age_s",      "evidence", "strategy", "since_last",
+        "session", "coalesce", FOLLOWUP_MEMBERS, NULL};
     for (size_t i = 0; fixed[i]; i++)
         if (!json_is(json_get(root, span_of(fixed[i])), JSON_NONE))
             body_refuse(
                 b, body_pointer(b, "", span_of(fixed[i])), "not_supported",
-                "what the job is about cannot be changed; POST …/rerun makes another job "
+                "what was asked for so cannot be changed; POST …/rerun makes another job "
                 "with this");
 }
 
 static const char *const members[] = {
-    "priority",   "limit",   "not_before", "expires_s", "deadline_s", "timeouts",
-    "reason",     "site",    "kind",       "target",    "since",      "until",
-    "product",    "depth",   "media",      "fields",    "exclude",    "include",
-    "class",      "tenant",  "unique",     "max_age_s", "evidence",   "strategy",
-    "since_last", "session", "coalesce",   "labels",    NULL};
+    "priority",   "limit",   "not_before", "expires_s", "deadline_s",     "timeouts",
+    "reason",     "site",    "kind",       "target",    "since",          "until",
+    "product",    "depth",   "media",      "fields",    "exclude",        "include",
+    "class",      "tenant",  "unique",     "max_age_s", "evidence",       "strategy",
+    "since_last", "session", "coalesce",   "labels",    FOLLOWUP_MEMBERS, NULL};
 
 static bool read_change(struct body *b, struct json_parser *parser, struct span text,
                         struct job_change *c)

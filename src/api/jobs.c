@@ -143,6 +143,7 @@ static void answer_spooled(struct call *c)
                             .run_at_ms = job->run_at_ms,
                             .expires_ms = job->expires_ms,
                             .deadline_ms = job->deadline_ms,
+                            .max_fail = job->max_fail,
                             .usage = usage_none(),
                             .ahead = -1};
     span_copy(span_of(c->id), view.id, sizeof view.id);

@@ -34,9 +34,10 @@ struct reading {
 };
 
 static const char *const members[] = {
-    "site",    "kind",       "target",  "limit",    "since",    "until",       "priority",
-    "product", "depth",      "media",   "evidence", "strategy", "exclude",     "include",
-    "fields",  "since_last", "session", "rerun_of", "labels",   TERMS_MEMBERS, NULL};
+    "site",     "kind",        "target",         "limit",      "since",    "until",
+    "priority", "product",     "depth",          "media",      "evidence", "strategy",
+    "exclude",  "include",     "fields",         "since_last", "session",  "rerun_of",
+    "labels",   TERMS_MEMBERS, FOLLOWUP_MEMBERS, NULL};
 
 /* Names of packs or kinds, to find the nearest one. */
 struct names {
@@ -418,8 +419,8 @@ static struct span spec_without(struct reading *r, struct json_parser *parser,
 static void write_variant(struct reading *r, struct json_parser *parser)
 {
     static const char *const same_list[] = {
-        "limit", "since",    "until",   "since_last", "fields", "strategy", "evidence",
-        "media", "priority", "session", "rerun_of",   "labels", NULL};
+        "limit", "since",    "until",   "since_last", "fields", "strategy",       "evidence",
+        "media", "priority", "session", "rerun_of",   "labels", FOLLOWUP_MEMBERS, NULL};
     r->order->variant = spec_without(r, parser, same_list);
 }
 
@@ -427,7 +428,8 @@ static void write_variant(struct reading *r, struct json_parser *parser)
  * name share results, so nobody must be able to make another order with it: a piece of SHA-256. */
 static int64_t work_of(struct reading *r, struct json_parser *parser)
 {
-    static const char *const same_records[] = {"fields", "rerun_of", "labels", NULL};
+    static const char *const same_records[] = {"fields", "rerun_of", "labels", FOLLOWUP_MEMBERS,
+                                               NULL};
     const struct order *o = r->order;
     unsigned char digest[DIGEST_BYTES];
     uint64_t work = 0;
@@ -512,6 +514,7 @@ static void write_spec(struct reading *r)
         json_close(&w);
     }
     write_lists(r, &w);
+    followup_write(&w, &r->order->followup);
     if (r->rerun_of.n)
         json_kv_text(&w, "rerun_of", r->rerun_of);
     if (r->labels.n) { /* the last member: core/labels.h */
@@ -574,6 +577,7 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     if (r.has_since && r.has_until && r.since.ms >= r.until.ms)
         body_refuse(&r.body, SPAN("/until"), "range", "must be later than since");
     terms_read(&r.body, root, r.since_last, &out->terms);
+    followup_read(&r.body, root, &out->followup);
     if (!body_fine(&r.body))
         return false;
     out->prio = (int)prio;
@@ -618,6 +622,7 @@ struct accept_args order_accept(const struct order *o, bool coalesce, wall now)
         .deadline_ms = seconds_from(from_ms, t->deadline_s),
         .attempt_ms = t->attempt_s * 1000,
         .stall_ms = t->idle_s * 1000,
+        .max_fail = o->followup.max_attempts,
         .unique_key = t->unique_key,
         .on_conflict = t->on_conflict,
         .work = o->work,

@@ -5,6 +5,7 @@
  * listed at once. Everything lives in the arena given. */
 #pragma once
 
+#include "api/followup.h"
 #include "api/terms.h"
 #include "base/json.h"
 #include "extract/pack.h"
@@ -26,6 +27,7 @@ struct order {
     enum store_mark mark;
     struct span variant; /* the options that change what the list is, as JSON */
     struct terms terms;
+    struct followup followup;
     enum store_needs needs;
     int64_t work; /* of what decides what the records are; 0: nobody else's result will do */
 };

@@ -126,6 +126,11 @@ static void put_counts(struct json_w *w, const struct job_view *job)
     json_kv_int(w, "throttled", job->n_throttle);
     json_kv_int(w, "released", job->n_release);
     json_kv_int(w, "voided", job->n_void);
+    json_kv_int(w, "failed_in_row", job->fails);
+    if (job->max_fail)
+        json_kv_int(w, "max_failed", job->max_fail);
+    else
+        json_kv_null(w, "max_failed");
     json_close(w);
 }
 

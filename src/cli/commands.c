@@ -42,6 +42,10 @@ static const struct flag flags[] = {
     {"max-age", 0, "TIME", FLAG_VALUE, AT(max_age), "a result of the same order that is not older will do"},
     {"stale-if-error", 0, "TIME", FLAG_VALUE, AT(stale_if_error), "likewise while the site cannot be read"},
     {"coalesce", 0, "yes|no", FLAG_VALUE, AT(coalesce), "equal orders at the same time are done once; else queue.coalesce"},
+    {"retry-max", 0, "N", FLAG_VALUE, AT(retry_max), "so many failed attempts in a row end it, 1-20; else job.fail_max"},
+    {"retry-base", 0, "TIME", FLAG_VALUE, AT(retry_base), "first delay before it is tried again: 500ms, 2s, 1h at most; else job.retry_base"},
+    {"retry-cap", 0, "TIME", FLAG_VALUE, AT(retry_cap), "longest delay before it is tried again, 1d at most; else job.retry_cap"},
+    {"retry-factor", 0, "N", FLAG_VALUE, AT(retry_factor), "each delay is so many times the one before, 1-10; else 2"},
     {"force", 0, NULL, FLAG_SWITCH, AT(force), "cancel: at once, whatever its worker does; nothing of it counts any more"},
     {"grace", 0, "TIME", FLAG_VALUE, AT(grace), "jobs cancel: time a running job has to stop by itself; schedules: a run so late is not missed; both 60s unless given"},
     {"reason", 0, "TEXT", FLAG_VALUE, AT(reason), "why, for whoever finds it so"},
@@ -122,7 +126,7 @@ enum { FLAGS = sizeof flags / sizeof *flags };
 #define WISH \
     " limit since until product depth priority since-last include exclude fields site evidence strategy media" \
     " pool class tenant not-before expires deadline attempt-timeout idle-timeout unique on-conflict" \
-    " max-age stale-if-error coalesce label "
+    " max-age stale-if-error coalesce retry-max retry-base retry-cap retry-factor label "
 #define TIMES " cron timezone every adaptive wanted jitter start end "
 #define SCHEDULE WISH TIMES " overlap missed catch-up catch-up-max grace dry-run "
 #define DEAD " class site kind fingerprint since until "

@@ -220,6 +220,10 @@ static void print_job(struct cli *c, struct json job)
         "attempts", ask_number(job, "attempts.started"), ask_number(job, "attempts.failed"),
         ask_number(job, "attempts.crashed"), ask_number(job, "attempts.throttled"),
         ask_number(job, "attempts.released"), ask_number(job, "attempts.voided"));
+    if (ask_number(job, "attempts.max_failed"))
+        printf("%-10s %lld of %lld in a row\n", "failures",
+               ask_number(job, "attempts.failed_in_row"),
+               ask_number(job, "attempts.max_failed"));
     print_usage(c, job);
     print_line(c, "batch", ask_text(job, "batch"));
     print_line(c, "accepted", ask_text(job, "created_at"));

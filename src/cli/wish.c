@@ -98,6 +98,8 @@ int wish_check(struct wish *wish, struct cli *c, const char *verb)
         code = parts_check_labels(c, verb, false);
     if (!code)
         code = terms_check(c, verb, &wish->terms);
+    if (!code)
+        code = followup_check(c, verb, &wish->followup);
     return code ? code : check_fields(wish, c, verb);
 }
 
@@ -156,5 +158,6 @@ void wish_write(const struct wish *wish, const struct cli *c, const char *kind,
         json_kv_cstr(w, "media", c->media);
     parts_put_labels(w, c);
     terms_put(w, c, &wish->terms);
+    followup_write(w, &wish->followup);
     json_close(w);
 }

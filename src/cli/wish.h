@@ -2,6 +2,7 @@
  * written as the body of POST /v1/jobs. */
 #pragma once
 
+#include "cli/followup.h"
 #include "cli/terms.h"
 #include "extract/fields.h"
 
@@ -9,6 +10,7 @@ struct wish {
     int64_t limit, priority, depth;
     struct fields fields;
     struct terms_flags terms;
+    struct followup followup;
     bool download;
 };
 

@@ -13,18 +13,31 @@ static int64_t draw(struct span job_id, int n, uint64_t seed, int64_t most)
     return (int64_t)(h % ((uint64_t)most + 1));
 }
 
+struct retry_policy retry_with(const struct retry_policy *own,
+                               const struct retry_policy *configured)
+{
+    struct retry_policy p = *configured;
+    p.factor = own->factor ? own->factor : p.factor;
+    p.base_ms = own->base_ms ? own->base_ms : p.base_ms;
+    if (own->cap_ms)
+        p.cap_ms = own->cap_ms;
+    else if (own->base_ms > p.cap_ms)
+        p.cap_ms = own->base_ms;
+    return p;
+}
+
 static int64_t own_delay_ms(const struct retry_policy *p, int n)
 {
-    int64_t d = p->base_ms;
+    int64_t d = p->base_ms, factor = p->factor ? p->factor : RETRY_FACTOR;
     for (int i = 1; i < n && d < p->cap_ms; i++)
-        d = d > p->cap_ms / 2 ? p->cap_ms : d * 2;
+        d = d > p->cap_ms / factor ? p->cap_ms : d * factor;
     return d < p->cap_ms ? d : p->cap_ms;
 }
 
 int64_t retry_delay_ms(const struct retry_policy *p, struct span job_id, int n, uint64_t seed,
                        int64_t hint_ms)
 {
-    need(p->base_ms > 0 && p->cap_ms > 0 && n > 0);
+    need(p->base_ms > 0 && p->cap_ms > 0 && p->factor >= 0 && n > 0);
     int64_t d = own_delay_ms(p, n);
     int64_t delay = d / 2 + draw(job_id, n, seed, d - d / 2);
     if (hint_ms <= 0)

@@ -4,6 +4,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/need.h"
+#include "core/options.h"
 #include "core/metrics.h"
 #include "os/clock.h"
 #include "os/faults.h"
@@ -756,6 +757,7 @@ static void job_over(struct slot *s, enum failure_class failure, struct span why
         metric_add(METRIC_JOB_FAILURES, (int)failure - 1, 1);
         if (s->release)
             s->ending.budget = BUDGET_RELEASE;
+        s->ending.retry = options_retry(s->lease.spec, s->pool->json);
     }
     metric_time(METRIC_JOB_DURATION, loop_now(s->pool->loop).ms - s->started.ms);
     timer_stop(s->attempt);

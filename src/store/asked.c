@@ -37,6 +37,8 @@ static err check_accept(const struct accept_args *a, struct fault *f)
     if (a->run_at_ms < 0 || a->expires_ms < 0 || a->deadline_ms < 0 || a->attempt_ms < 0 ||
         a->stall_ms < 0)
         return fail(f, E_BAD_INPUT, "the times of a job must be 0 or more");
+    if (a->max_fail < 0 || a->max_fail > STORE_FAIL_MAX)
+        return fail(f, E_BAD_INPUT, "a job may fail 1 to %d times in a row", STORE_FAIL_MAX);
     if (a->spec.n > STORE_SPEC_MAX)
         return fail(f, E_BAD_INPUT, "the options may have %d bytes", STORE_SPEC_MAX);
     if (a->target.n > TARGET_MAX || a->idempotency_key.n > KEY_MAX)

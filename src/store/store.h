@@ -17,6 +17,7 @@
 #include "core/drift.h"
 #include "core/failure.h"
 #include "core/job.h"
+#include "core/retry.h"
 #include "core/unique.h"
 #include "core/usage.h"
 #include "core/verdict.h"
@@ -30,7 +31,8 @@ enum {
     STORE_SPEC_MAX = 65536,
     STORE_MARK_POSTS = 200,
     STORE_TARGET_MAX = 4096,
-    STORE_WHY_MAX = 200
+    STORE_WHY_MAX = 200,
+    STORE_FAIL_MAX = 100, /* of struct accept_args, as of job.fail_max */
 };
 
 /* How far a target was read: the newest posts that its jobs have brought. Kept for each site, kind,
@@ -132,6 +134,7 @@ struct accept_args {
     int64_t deadline_ms; /* an instant after which nobody wants it: not tried again; 0 none */
     /* an attempt may take so long, so long without progress; 0 as configured */
     int64_t attempt_ms, stall_ms;
+    int64_t max_fail; /* failed attempts in a row after which it ends; 0 as configured */
     /* of this request, per tenant, for STORE_KEY_MS; may be empty */
     struct span idempotency_key;
     uint64_t request_hash;  /* of the body, for the key */
@@ -299,6 +302,9 @@ struct finish_args {
     struct span counts; /* of fields, as in struct commit_args */
     struct span usage;  /* of this attempt, as text of core/usage.h; empty: nobody knows */
     int64_t wait_ms;    /* server's hint (429): not before this; 0 none */
+    /* of the job, as its options say; 0 as configured. Of the delay after a failure or a crash: how fast a site may be
+     * asked again that limits, and what is given back, is not the job's to say */
+    struct retry_policy retry;
     /* BUDGET_NONE = as the table says; BUDGET_RELEASE/CRASH override it */
     enum failure_budget budget;
 };
@@ -452,6 +458,8 @@ struct job_view {
     enum item_kind counts; /* what `have` and `limit` are about */
     int64_t limit, have, users, rejected, conflicts, filtered, fence, n_fail, n_crash,
         n_throttle, n_release, next_batch;
+    int64_t max_fail,
+        fails; /* failed attempts in a row: after which it ends, there are; 0 nobody knows */
     int64_t created_ms, run_at_ms, started_ms, finished_ms; /* 0 = not yet */
     enum waiting waiting;
     int64_t waiting_until_ms; /* 0: nobody knows */

@@ -39,7 +39,8 @@ enum { TICKET_MAX = 2 * STORE_SPEC_MAX + 65536 };
     X(max_age_ms, INT64_MAX)                                                                   \
     X(stale_if_error_ms, INT64_MAX)                                                            \
     X(expires_ms, INT64_MAX)                                                                   \
-    X(deadline_ms, INT64_MAX)
+    X(deadline_ms, INT64_MAX)                                                                  \
+    X(max_fail, STORE_FAIL_MAX)
 
 /* E_TOO_BIG: a member is above its most, or *out above its maximum. */
 MUST_USE err ticket_write(const struct accept_args *job, struct buf *out, struct fault *f);

@@ -799,7 +799,7 @@ static void an_order_is_submitted_and_not_waited_for(void **state)
     struct call c = CALL(server_flag(), "jobs", "create", "posts", "@later", "--tenant",
                          "press", "--class", "bulk", "--not-before", "2099-01-01", "--expires",
                          "2h", "--deadline", "1d", "--unique", "k1", "--attempt-timeout", "90s",
-                         "--idle-timeout", "20s", "--priority", "8");
+                         "--idle-timeout", "20s", "--priority", "8", "--retry-max", "3");
     expect_code(&c, 0);
     assert_true(lines(&c.out) == 1 && says(&c.err, "accepted; look: fulmar jobs show job_"));
     span_copy(span_trim(buf_span(&c.out)), id, sizeof id);
@@ -808,8 +808,15 @@ static void an_order_is_submitted_and_not_waited_for(void **state)
     expect_code(&c, 0);
     assert_true(says(&c.out, "press/x/bulk, priority 8") &&
                 says(&c.out, "for time until 2099-01-01T00:00:00.000Z") &&
-                says(&c.out, "unique     k1") &&
+                says(&c.out, "unique     k1") && says(&c.out, "failures   0 of 3 in a row") &&
                 says(&c.out, "expires    2099-01-01T02:00:00.000Z"));
+    drop(&c);
+    c = CALL(server_flag(), "jobs", "create", "posts", "@other", "--retry-max", "3",
+             "--retry-base", "500ms", "--retry-cap", "1m", "--retry-factor", "3", "--dry-run",
+             "--json");
+    expect_code(&c, 0);
+    assert_true(says(&c.out, "{\"retry\":{\"max_attempts\":3,\"backoff\":{\"base_ms\":500,"
+                             "\"max_ms\":60000,\"factor\":3}}}"));
     drop(&c);
     c = CALL(server_flag(), "jobs", "create", "posts", "@other", "--tenant", "press",
              "--unique", "k1");
@@ -1076,6 +1083,13 @@ static void flags_of_an_order_are_checked(void **state)
            "--on-conflict", "replce");
     EXPECT(64, "--coalesce must be one of yes, no", "get", "posts", "@nasa", "--coalesce",
            "maybe");
+    EXPECT(64, "--retry-max must be 1 to 20", "get", "posts", "@nasa", "--retry-max", "21");
+    EXPECT(64, "--retry-base must be a time", "get", "posts", "@nasa", "--retry-base", "2h");
+    EXPECT(64, "--retry-cap must be a time", "get", "posts", "@nasa", "--retry-cap", "60");
+    EXPECT(64, "--retry-factor must be 1 to 10", "get", "posts", "@nasa", "--retry-factor",
+           "1.5");
+    EXPECT(64, "--retry-base must not be more than --retry-cap", "get", "posts", "@nasa",
+           "--retry-base", "2s", "--retry-cap", "1s");
     EXPECT(64, "jobs create does not know --csv", "jobs", "create", "posts", "@nasa", "--csv");
     EXPECT(64, "jobs create does not know --force", "jobs", "create", "posts", "@nasa",
            "--force");

@@ -257,6 +257,44 @@ static void jobs_are_listed_by_what_they_are(void **state)
     EXPECT("GET", "/v1/jobs?stat=ready", "", 400, "code", "unknown_parameter");
 }
 
+/* ---- retries ---- */
+
+static void jobs_say_how_often_and_when_they_are_tried_again(void **state)
+{
+    (void)state;
+    static const char own[] =
+        "{\"max_attempts\":4,\"backoff\":{\"base_ms\":250,\"max_ms\":9000,\"factor\":3}}";
+    char body[512];
+    submit("");
+    EXPECT("GET", path, "", 200, "options", "{}", "attempts.max_failed", "5",
+           "attempts.failed_in_row", "0");
+    snprintf(body, sizeof body, ",\"limit\":5,\"retry\":%s", own);
+    submit(body);
+    EXPECT("GET", path, "", 200, "options.retry", own, "attempts.max_failed", "4");
+    EXPECT("PATCH", path, "{\"limit\":6}", 200, "options.retry", own, "options.limit", "6",
+           "attempts.max_failed", "4");
+    EXPECT("POST", below("/rerun"), "{\"retry\":{\"backoff\":null}}", 202, "options.retry",
+           "{\"max_attempts\":4}", "attempts.max_failed", "4");
+    EXPECT("POST", below("/rerun"), "{\"retry\":null}", 202, "options.retry", "null",
+           "attempts.max_failed", "5");
+    EXPECT("POST", "/v1/jobs?dry_run=true",
+           "{\"kind\":\"posts\",\"target\":\"@nasa\",\"retry\":{\"max_attempts\":1}}", 200,
+           "job.options", "{\"retry\":{\"max_attempts\":1}}");
+    refused("PATCH", path, "{\"retry\":{\"max_attempts\":3}}", 422, "/retry",
+            "cannot be changed");
+    refused("POST", "/v1/jobs",
+            "{\"kind\":\"posts\",\"target\":\"@nasa\",\"retry\":{\"backoff\":{\"base_ms\":0}}}",
+            422, "/retry/backoff/base_ms", "1 to 3600000");
+    refused("POST", "/v1/jobs/bulk",
+            "[{\"kind\":\"posts\",\"target\":\"@nasa\",\"retry\":{\"max_attempts\":21}}]", 207,
+            "/retry/max_attempts", "1 to 20");
+    refused(
+        "POST", "/v1/schedules",
+        "{\"name\":\"tried\",\"interval_s\":60,\"job\":{\"kind\":\"posts\",\"target\":\"@nasa\","
+        "\"retry\":{\"max_attempts\":0}}}",
+        422, "/job/retry/max_attempts", "1 to 20");
+}
+
 /* ---- labels ---- */
 
 static void jobs_have_labels(void **state)
@@ -742,6 +780,7 @@ int main(void)
         cmocka_unit_test(an_ended_job_is_deleted_with_all_of_it),
         cmocka_unit_test(a_result_that_another_job_has_stays),
         cmocka_unit_test(jobs_are_listed_by_what_they_are),
+        cmocka_unit_test(jobs_say_how_often_and_when_they_are_tried_again),
         cmocka_unit_test(jobs_have_labels),
         cmocka_unit_test(batches_and_schedules_label_their_jobs),
         cmocka_unit_test(many_are_acted_on_by_their_labels),

@@ -304,6 +304,8 @@ static void delays_are_those_of_the_embedded_store(void **state)
                                       "12345678"};
     static const uint64_t seeds[] = {7, 0, UINT64_MAX, 0x123456789abcdef0};
     static const int64_t hints[] = {0, 120000, 86400000};
+    static const struct retry_policy owns[] = {
+        {0}, {.base_ms = 90}, {.cap_ms = 1700, .factor = 3}, {70000, 0, 1}};
     struct redis_place *p = w->place;
     for (size_t k = 0; k < 4; k++) {
         struct store *s;
@@ -312,7 +314,7 @@ static void delays_are_those_of_the_embedded_store(void **state)
                                       .records = &kept_records,
                                       .archive = p->archive,
                                       .callers_time = true};
-        struct retry_policy policy = {1000, 60000};
+        struct retry_policy policy = {.base_ms = 1000, .cap_ms = 60000};
         w->limits.fail_max = w->limits.throttle_max = 1000;
         assert_int_equal(redis_open(&s, &config, &w->limits, seeds[k], now(), &w->f), E_OK);
         struct store *own = w->s;
@@ -330,9 +332,11 @@ static void delays_are_those_of_the_embedded_store(void **state)
                     struct finish_args done = finish_args_of(&l, FAILURE_RESOURCE);
                     struct finish_reply r;
                     done.wait_ms = hints[h];
+                    done.retry = owns[(i + (size_t)n) % 4];
+                    struct retry_policy wanted = retry_with(&done.retry, &policy);
                     assert_int_equal(try_finish(&done, &r), E_OK);
                     assert_int_equal(r.retry_in_ms,
-                                     retry_delay_ms(&policy, args.id, n, seeds[k], hints[h]));
+                                     retry_delay_ms(&wanted, args.id, n, seeds[k], hints[h]));
                 }
                 cancel(args.id.p, false);
             }

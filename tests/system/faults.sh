@@ -86,6 +86,16 @@ wait_until 20 "practice_huge runs" test "$(job_state "$id")" = active
 call -X POST "http://fulmar/v1/jobs/$id/cancel" >/dev/null
 wait_job "$id" 15
 [ "$(job_state "$id")" = cancelled ] || die "cancel: $(job "$id" | jq -c .)"
+
+# A job that asks for tries and delays of its own, longer ones than those that are configured.
+id=$(fulmar jobs create posts @fault_empty --strategy capture --retry-max 3 --retry-base 400ms --retry-cap 600ms --retry-factor 3 2>/dev/null)
+wait_job "$id" 60
+[ "$(job "$id" | jq -c '[.state,.attempts.failed,.attempts.failed_in_row,.attempts.max_failed]')" = '["dead",3,3,3]' ] ||
+    die "tries of its own: $(job "$id" | jq -c '{state,failure,attempts}')"
+delays=$(call "http://fulmar/v1/jobs/$id/log" | jq -c 'select(.event == "job.retrying") | .data.retry_in_ms' | paste -sd' ')
+read -r first second <<<"$delays"
+[ "$first" -ge 200 ] && [ "$first" -le 400 ] && [ "$second" -ge 300 ] && [ "$second" -le 600 ] || die "delays of its own: $delays"
+check
 stop_service || die "the service did not stop in order"
 wait_until 5 "no process and no folder is left: $(ours)" nothing_left
 say "faults: $CHECKS classes as promised, neighbour unharmed"

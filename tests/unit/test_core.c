@@ -4,6 +4,7 @@
 #include "core/job.h"
 #include "core/lane.h"
 #include "core/metrics.h"
+#include "core/options.h"
 #include "core/retry.h"
 #include "core/settings.h"
 #include "core/verdict.h"
@@ -318,6 +319,82 @@ static void delays_stay_in_bounds_and_repeat(void **state)
     }
     /* Spread over the whole half, not clumped at an edge: the mean is near three quarters. */
     assert_true(sum / 500 > 215000 && sum / 500 < 235000);
+}
+
+static void delays_grow_by_the_factor_up_to_the_cap(void **state)
+{
+    (void)state;
+    static const struct {
+        struct retry_policy policy;
+        int64_t longest[6];
+    } rows[] = {
+        {{100, 10000, 0}, {100, 200, 400, 800, 1600, 3200}}, /* not said: 2 */
+        {{100, 10000, 1}, {100, 100, 100, 100, 100, 100}},
+        {{100, 1000, 3}, {100, 300, 900, 1000, 1000, 1000}},
+        {{1, 86400000, 10}, {1, 10, 100, 1000, 10000, 100000}},
+        {{500, 100, 2}, {100, 100, 100, 100, 100, 100}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int n = 1; n <= 6; n++) {
+            int64_t d = rows[i].longest[n - 1];
+            int64_t got = retry_delay_ms(&rows[i].policy, SPAN("job_1"), n, 42, 0);
+            if (got < d / 2 || got > d)
+                fail_msg("row %zu, %d: %lld", i, n, (long long)got);
+        }
+    const struct retry_policy far = {3600000, 86400000, 10};
+    int64_t last = retry_delay_ms(&far, SPAN("job_1"), 64, 42, 0);
+    assert_true(last >= 43200000 && last <= 86400000);
+}
+
+static void what_a_job_asks_for_goes_before_what_is_configured(void **state)
+{
+    (void)state;
+    const struct retry_policy configured = {2000, 300000, 0};
+    static const struct {
+        struct retry_policy own, wanted;
+    } rows[] = {
+        {{0, 0, 0}, {2000, 300000, 0}},
+        {{500, 0, 0}, {500, 300000, 0}},
+        {{0, 60000, 0}, {2000, 60000, 0}},
+        {{0, 1000, 0}, {2000, 1000, 0}}, /* each is then 1000 */
+        {{0, 0, 5}, {2000, 300000, 5}},
+        {{400000, 0, 0}, {400000, 400000, 0}}, /* its own base is not cut */
+        {{7, 8, 9}, {7, 8, 9}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct retry_policy p = retry_with(&rows[i].own, &configured);
+        if (memcmp(&p, &rows[i].wanted, sizeof p))
+            fail_msg("row %zu: %lld %lld %lld", i, (long long)p.base_ms, (long long)p.cap_ms,
+                     (long long)p.factor);
+    }
+}
+
+static void options_say_when_a_job_is_tried_again(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *options;
+        struct retry_policy wanted;
+    } rows[] = {
+        {"{}", {0}},
+        {"", {0}},
+        {"{\"limit\":5,\"retry\":{\"max_attempts\":3}}", {0}},
+        {"{\"retry\":{\"backoff\":{\"base_ms\":5}},\"labels\":{\"a\":\"b\"}}", {5, 0, 0}},
+        {"{\"retry\":{\"max_attempts\":3,\"backoff\":{\"base_ms\":5,\"max_ms\":60,\"factor\":7}}}",
+         {5, 60, 7}},
+        /* nothing that the API would write */
+        {"{\"retry\":{\"backoff\":{\"base_ms\":-5,\"max_ms\":\"6\"}}}", {0}},
+        {"{\"retry\":{\"backoff\":{", {0}},
+        {"{\"product\":\"\\\"backoff\\\":{\\\"base_ms\\\":5}\"}", {0}},
+    };
+    struct json_parser *parser = json_parser_new(1 << 16);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct retry_policy p = options_retry(span_of(rows[i].options), parser);
+        if (memcmp(&p, &rows[i].wanted, sizeof p))
+            fail_msg("%s: %lld %lld %lld", rows[i].options, (long long)p.base_ms,
+                     (long long)p.cap_ms, (long long)p.factor);
+    }
+    json_parser_free(&parser);
 }
 
 static void delays_differ_by_job_and_seed(void **state)
@@ -703,6 +780,9 @@ int main(void)
         cmocka_unit_test(verdicts_follow_the_proof),
         cmocka_unit_test(many_lost_posts_are_drift),
         cmocka_unit_test(delays_stay_in_bounds_and_repeat),
+        cmocka_unit_test(delays_grow_by_the_factor_up_to_the_cap),
+        cmocka_unit_test(what_a_job_asks_for_goes_before_what_is_configured),
+        cmocka_unit_test(options_say_when_a_job_is_tried_again),
         cmocka_unit_test(delays_differ_by_job_and_seed),
         cmocka_unit_test(jitter_only_adds_to_what_a_server_asked_for),
         cmocka_unit_test(starts_in_any_window_are_bounded),

@@ -223,6 +223,26 @@ static void mistakes_in_terms_are_named(void **state)
         {",\"since_last\":true,\"stale_if_error_s\":5", "/stale_if_error_s",
          "not together with since_last"},
         {",\"since_last\":true,\"coalesce\":true", "/coalesce", "never share"},
+        {",\"retry\":3", "/retry", "must be an object such as {\"max_attempts\":3"},
+        {",\"retry\":{\"max_attempt\":3}", "/retry/max_attempt",
+         "did you mean \"max_attempts\"?"},
+        {",\"retry\":{\"max_attempts\":0}", "/retry/max_attempts", "must be 1 to 20"},
+        {",\"retry\":{\"max_attempts\":21}", "/retry/max_attempts", "must be 1 to 20"},
+        {",\"retry\":{\"max_attempts\":\"3\"}", "/retry/max_attempts", "whole number"},
+        {",\"retry\":{\"backoff\":2000}", "/retry/backoff", "must be an object such as"},
+        {",\"retry\":{\"backoff\":{\"jitter\":\"full\"}}", "/retry/backoff/jitter",
+         "known are base_ms, max_ms, factor"},
+        {",\"retry\":{\"backoff\":{\"base_ms\":0}}", "/retry/backoff/base_ms",
+         "must be 1 to 3600000"},
+        {",\"retry\":{\"backoff\":{\"base_ms\":3600001}}", "/retry/backoff/base_ms",
+         "must be 1 to 3600000"},
+        {",\"retry\":{\"backoff\":{\"max_ms\":86400001}}", "/retry/backoff/max_ms",
+         "must be 1 to 86400000"},
+        {",\"retry\":{\"backoff\":{\"factor\":1.5}}", "/retry/backoff/factor", "whole number"},
+        {",\"retry\":{\"backoff\":{\"factor\":11}}", "/retry/backoff/factor",
+         "must be 1 to 10"},
+        {",\"retry\":{\"backoff\":{\"base_ms\":5001,\"max_ms\":5000}}",
+         "/retry/backoff/base_ms", "not be more than max_ms, 5000"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct arena *a = arena_new(1 << 20);
@@ -286,6 +306,48 @@ static void equal_work_has_one_name(void **state)
     arena_free(&a);
 }
 
+/* It says nothing about the records; its options hold it in one form, which reads as it was asked. */
+static void an_order_says_how_often_and_when_it_is_tried_again(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *options;
+        struct followup wanted;
+        const char *spec;
+    } rows[] = {
+        {"", {0}, "{}"},
+        {",\"retry\":null", {0}, "{}"},
+        {",\"retry\":{}", {0}, "{}"},
+        {",\"retry\":{\"backoff\":{}}", {0}, "{}"},
+        {",\"retry\":{\"max_attempts\":1}", {1, {0}}, "{\"retry\":{\"max_attempts\":1}}"},
+        {",\"retry\":{\"backoff\":{\"base_ms\":250}}",
+         {0, {.base_ms = 250}},
+         "{\"retry\":{\"backoff\":{\"base_ms\":250}}}"},
+        {",\"retry\":{\"backoff\":{\"factor\":10,\"max_ms\":86400000,\"base_ms\":3600000},\"max_attempts\":20},"
+         "\"limit\":5,\"labels\":{\"a\":\"b\"}",
+         {20, {3600000, 86400000, 10}},
+         "{\"limit\":5,\"retry\":{\"max_attempts\":20,\"backoff\":{\"base_ms\":3600000,\"max_ms\":86400000,"
+         "\"factor\":10}},\"labels\":{\"a\":\"b\"}}"},
+    };
+    struct arena *a = arena_new(1 << 20);
+    struct order o, again, plain;
+    struct order_refusal r;
+    assert_true(reads(",\"limit\":5", &plain, &r, a));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_true(reads(rows[i].options, &o, &r, a));
+        if (memcmp(&o.followup, &rows[i].wanted, sizeof o.followup) ||
+            !span_is(o.spec, rows[i].spec))
+            fail_msg("%s: %.*s", rows[i].options, SP(o.spec));
+        char *members = arena_fmt(a, ",%.*s", SP(span_cut(o.spec, 1, o.spec.n - 2)));
+        assert_true(reads(o.spec.n > 2 ? members : "", &again, &r, a));
+        assert_true(span_eq(again.spec, o.spec));
+        assert_int_equal(order_accept(&o, true, (wall){0}).max_fail,
+                         rows[i].wanted.max_attempts);
+    }
+    assert_true(o.work == plain.work && span_eq(o.variant, plain.variant));
+    arena_free(&a);
+}
+
 static void a_page_is_needed_as_the_pack_and_the_strategy_say(void **state)
 {
     (void)state;
@@ -326,6 +388,7 @@ int main(void)
         cmocka_unit_test(an_order_says_how_it_stands_in_the_queue),
         cmocka_unit_test(mistakes_in_terms_are_named),
         cmocka_unit_test(equal_work_has_one_name),
+        cmocka_unit_test(an_order_says_how_often_and_when_it_is_tried_again),
         cmocka_unit_test(a_page_is_needed_as_the_pack_and_the_strategy_say),
         cmocka_unit_test(an_order_keeps_nothing_of_the_pack),
     };

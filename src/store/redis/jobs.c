@@ -67,6 +67,7 @@ static void put_accept(struct call *c, const struct accept_args *a,
     call_text(c, a->pool.n ? a->site : SPAN_NONE);
     call_flag(c, a->held);
     call_number(c, a->accepted_ms);
+    call_number(c, a->max_fail);
 }
 
 /* Most say nothing of most: what is nothing or 0 behind the last word that says something. */

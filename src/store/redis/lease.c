@@ -312,6 +312,19 @@ static void put_usage(struct store *s, struct call *c, struct span text)
     buf_free(&body);
 }
 
+/* What the job asks for, with what is configured besides; nothing: it asks for nothing. */
+static void put_retry(struct store *s, struct call *c, const struct retry_policy *own)
+{
+    struct retry_policy p = {s->limits.retry_base_ms, s->limits.retry_cap_ms, RETRY_FACTOR};
+    if (!own->base_ms && !own->cap_ms && !own->factor) {
+        call_text(c, SPAN_NONE);
+        return;
+    }
+    p = retry_with(own, &p);
+    call_text(c, span_of(arena_fmt(s->own, "%lld %lld %lld", (long long)p.base_ms,
+                                   (long long)p.cap_ms, (long long)p.factor)));
+}
+
 static void put_finish(struct store *s, struct call *c, const struct finish_args *a,
                        bool in_step, struct span posts, bool looked)
 {
@@ -342,6 +355,7 @@ static void put_finish(struct store *s, struct call *c, const struct finish_args
     /* A limit is no fault of the session's, and our own troubles are none either. */
     call_flag(c, (row->session_cools || row->breaker) && a->failure != FAILURE_RATE_LIMITED);
     put_usage(s, c, a->usage);
+    put_retry(s, c, &a->retry);
 }
 
 void finish_put(struct store *s, struct call *c, const struct finish_args *a)

@@ -31,7 +31,8 @@ enum view_part {
         X("nt", n_throttle) X("nr", n_release) X("nb", next_batch) X("ca", created_ms)         \
             X("ra", run_at_ms) X("sa", started_ms) X("fa", finished_ms) X("rv", revision)      \
                 X("nk", n_ok) X("nv", n_void) X("ge", generation) X("pr", prio)                \
-                    X("ov", expires_ms) X("de", deadline_ms) X("rg", result_age_ms)
+                    X("ov", expires_ms) X("de", deadline_ms) X("rg", result_age_ms)            \
+                        X("mf", max_fail)
 /* clang-format on */
 
 static err keep_texts(const struct reply *r, const struct reply *fields, struct arena *a,
@@ -75,6 +76,7 @@ static err job_view_of(const struct reply *r, struct arena *a, struct job_view *
                            .waiting = (enum waiting)reply_number(r, VIEW_WAITING),
                            .waiting_until_ms = reply_number(r, VIEW_UNTIL)};
 #undef MEMBER
+    v->fails = v->n_fail - reply_field(fields, "fb");
     v->held = v->run_at_ms == STORE_HELD_MS && v->state <= JOB_SCHEDULED;
     if (v->held)
         v->run_at_ms = reply_field(fields, "hr");

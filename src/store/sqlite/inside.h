@@ -227,7 +227,8 @@ struct leaving {
     enum verdict verdict;
     enum end_reason end;
     struct span why, report;
-    struct span usage; /* of the attempt, as text; empty: not known */
+    struct span usage;         /* of the attempt, as text; empty: not known */
+    struct retry_policy retry; /* of the job; 0 as configured */
 };
 /* Charges the lease to `budget` and says what follows: again later, again at once, or the end. */
 void job_charge(const struct store *s, const struct job_row *r, enum failure_budget budget,

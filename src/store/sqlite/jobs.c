@@ -136,17 +136,20 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static int64_t own_delay(const struct store *s, const struct job_row *r, int64_t n,
-                         int64_t hint_ms)
+/* own: what the job asks for; all 0: as configured. */
+static int64_t delay(const struct store *s, const struct job_row *r,
+                     const struct retry_policy *own, int64_t n, int64_t hint_ms)
 {
     struct retry_policy policy = {.base_ms = s->limits.retry_base_ms,
                                   .cap_ms = s->limits.retry_cap_ms};
+    policy = retry_with(own, &policy);
     return retry_delay_ms(&policy, span_of(r->id), n < 64 ? (int)n : 64, s->seed, hint_ms);
 }
 
 void job_charge(const struct store *s, const struct job_row *r, enum failure_budget budget,
                 int64_t hint_ms, struct leaving *l)
 {
+    static const struct retry_policy configured = {0};
     int64_t n;
     switch (budget) {
     case BUDGET_NONE:
@@ -157,20 +160,20 @@ void job_charge(const struct store *s, const struct job_row *r, enum failure_bud
         n = r->n_fail + 1 - r->fail_base;
         l->count = COUNT_FAIL;
         l->on = n >= r->max_fail ? JOB_ON_GIVE_UP : JOB_ON_RETRY;
-        l->wait_ms = own_delay(s, r, n, hint_ms);
+        l->wait_ms = delay(s, r, &l->retry, n, hint_ms);
         return;
     case BUDGET_CRASH:
         n = r->n_crash + 1 - r->crash_base;
         l->count = COUNT_CRASH;
         l->on = n >= r->max_crash ? JOB_ON_GIVE_UP : JOB_ON_LOST;
         /* The first time it was the worker; from the second on it may be the job. */
-        l->wait_ms = n > 1 ? own_delay(s, r, n, 0) : 0;
+        l->wait_ms = n > 1 ? delay(s, r, &l->retry, n, 0) : 0;
         return;
     case BUDGET_THROTTLE:
         n = r->n_throttle + 1;
         l->count = COUNT_THROTTLE;
         l->on = n >= r->max_throttle * (1 + r->generation) ? JOB_ON_GIVE_UP : JOB_ON_THROTTLE;
-        l->wait_ms = own_delay(s, r, n, hint_ms);
+        l->wait_ms = delay(s, r, &configured, n, hint_ms);
         return;
     case BUDGET_RELEASE:
         n = r->n_release + 1 - r->release_base;
@@ -178,7 +181,7 @@ void job_charge(const struct store *s, const struct job_row *r, enum failure_bud
         l->on = n >= RELEASES_MAX   ? JOB_ON_GIVE_UP
                 : n > RELEASES_FREE ? JOB_ON_LOST
                                     : JOB_ON_RELEASE;
-        l->wait_ms = n > RELEASES_FREE ? own_delay(s, r, n - RELEASES_FREE, 0) : 0;
+        l->wait_ms = n > RELEASES_FREE ? delay(s, r, &configured, n - RELEASES_FREE, 0) : 0;
         return;
     }
     bug("unknown budget");
@@ -391,7 +394,8 @@ err sqlite_finish(struct store *s, const struct finish_args *args, wall now,
                         .end = args->end,
                         .why = args->why,
                         .report = args->report,
-                        .usage = args->usage};
+                        .usage = args->usage,
+                        .retry = args->retry};
     int64_t hint = smaller(args->wait_ms, HINT_MAX_MS);
     if (args->failure == FAILURE_NONE && !overridden) {
         l.on = JOB_ON_DONE;

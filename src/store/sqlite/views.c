@@ -58,6 +58,8 @@ static err job_view_read(const struct store *s, wall now, struct query *q, struc
         .deadline_ms = db_int(q, 37),
         .source = (enum store_source)db_int(q, 39),
         .result_age_ms = db_int(q, 41),
+        .max_fail = db_int(q, 48),
+        .fails = db_int(q, 49),
         .ahead = -1,
     };
     v->held = v->run_at_ms == STORE_HELD_MS && v->state <= JOB_SCHEDULED;

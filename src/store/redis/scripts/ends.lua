@@ -85,14 +85,18 @@ local function draw(id, n, seed, most)
     local m = most + 1
     return (h[1] % m * (TWO32 % m) + h[2] % m) % m
 end
--- Before the n-th try of its kind; hint: the server's own time.
-function M.delay(id, n, hint)
+-- Before the n-th try of its kind; hint: the server's own time; asks: what the job asks for, base, cap and factor, or nothing.
+function M.delay(id, n, hint, asks)
     n = min(n, 64)
-    local d, seed = RETRY_BASE, {struct.unpack('>i8i8', ARGV[2])}
-    for _ = 2, n do
-        d = min(d * 2, RETRY_CAP)
+    local d, cap, factor, seed = RETRY_BASE, RETRY_CAP, 2, {struct.unpack('>i8i8', ARGV[2])}
+    if asks and asks ~= '' then
+        d, cap, factor = string.match(asks, '^(%d+) (%d+) (%d+)$')
+        d, cap, factor = N(d), N(cap), N(factor)
     end
-    d = min(d, RETRY_CAP)
+    for _ = 2, n do
+        d = min(d * factor, cap)
+    end
+    d = min(d, cap)
     local half = floor(d / 2)
     local own = half + draw(id, n, seed, d - half)
     if hint <= 0 then
@@ -451,7 +455,8 @@ local B_NONE, B_FAIL, B_CRASH, B_THROTTLE, B_RELEASE = 0, 1, 2, 3, 4
 local E_DONE, E_RETRY, E_THROTTLE, E_RELEASE, E_LOST, E_GIVE_UP, E_CANCEL = 1, 2, 3, 4, 5, 6, 7
 local F_CRASH, F_CANCELLED = 17, 18
 local RELEASES_FREE, RELEASES_MAX = 3, 30
--- Charges the lease to the budget and says what follows.
+-- Charges the lease to the budget and says what follows. out.retry: what the job asks for of the delay after a failure or a
+-- crash, as M.delay() takes it.
 function M.charge(j, budget, hint, out)
     local n
     out.wait = 0
@@ -461,11 +466,11 @@ function M.charge(j, budget, hint, out)
     elseif budget == B_FAIL then
         n = j.nf + 1 - j.fb
         out.count, out.on = 'nf', n >= j.mf and E_GIVE_UP or E_RETRY
-        out.wait = M.delay(j.id, n, hint)
+        out.wait = M.delay(j.id, n, hint, out.retry)
     elseif budget == B_CRASH then
         n = j.nc + 1 - j.cb
         out.count, out.on = 'nc', n >= j.mc and E_GIVE_UP or E_LOST
-        out.wait = n > 1 and M.delay(j.id, n, 0) or 0
+        out.wait = n > 1 and M.delay(j.id, n, 0, out.retry) or 0
     elseif budget == B_THROTTLE then
         n = j.nt + 1
         out.count, out.on = 'nt', n >= j.mt * (1 + j.ge) and E_GIVE_UP or E_THROTTLE

@@ -68,7 +68,8 @@ function M.finish(a)
         return {R_FIRST, j.ep, j.fe, j.nb, behind and 1 or 0, wanted and 1 or 0, j.co}, false
     end
     local out = {failure = failure, failure_name = a[4], verdict = well and verdict or 0, end_reason = N(a[8]), end_name = a[9],
-                 why = {a[10], a[11]}, words = a[19], report = a[12], usage = a[22], wait = 0}
+                 why = {a[10], a[11]}, words = a[19], report = a[12], usage = a[22], wait = 0,
+                 retry = a[23]}
     j.ug = a[21] ~= '' and usage_add(j.ug, a[21]) or j.ug
     local hint = min(N(a[13]), 86400000)
     if well then

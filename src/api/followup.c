@@ -1,0 +1,75 @@
+#include "api/followup.h"
+
+static bool read_object(struct body *b, struct json object, const char *at, const char *key,
+                        const char *example, const char *const *members, struct json *out)
+{
+    struct span pointer = body_pointer(b, at, span_of(key));
+    if (!body_given(object, key, out))
+        return false;
+    if (!json_is(*out, JSON_OBJECT)) {
+        body_refuse(b, pointer, "type", "must be an object such as %s", example);
+        return false;
+    }
+    body_members(b, *out, arena_text(b->arena, pointer), members);
+    return true;
+}
+
+static void read_retry(struct body *b, struct json order, struct followup *f)
+{
+    static const char *const members[] = {"max_attempts", "backoff", NULL};
+    static const char *const delays[] = {"base_ms", "max_ms", "factor", NULL};
+    static const char at[] = "/retry/backoff";
+    struct json retry, backoff;
+    struct retry_policy *p = &f->retry;
+    if (!read_object(b, order, "", "retry",
+                     "{\"max_attempts\":3,\"backoff\":{\"base_ms\":2000}}", members, &retry))
+        return;
+    body_number(b, retry, "/retry", "max_attempts", 1, FOLLOWUP_ATTEMPTS_MAX, &f->max_attempts);
+    if (!read_object(b, retry, "/retry", "backoff", "{\"base_ms\":2000,\"max_ms\":300000}",
+                     delays, &backoff))
+        return;
+    body_number(b, backoff, at, "base_ms", 1, FOLLOWUP_BASE_MAX_MS, &p->base_ms);
+    body_number(b, backoff, at, "max_ms", 1, FOLLOWUP_CAP_MAX_MS, &p->cap_ms);
+    body_number(b, backoff, at, "factor", 1, FOLLOWUP_FACTOR_MAX, &p->factor);
+    if (p->base_ms && p->cap_ms && p->base_ms > p->cap_ms)
+        body_refuse(b, SPAN("/retry/backoff/base_ms"), "range",
+                    "must not be more than max_ms, %lld: no delay is longer than that",
+                    (long long)p->cap_ms);
+}
+
+void followup_read(struct body *b, struct json order, struct followup *out)
+{
+    *out = (struct followup){0};
+    read_retry(b, order, out);
+}
+
+static void put_given(struct json_w *w, const char *key, int64_t n)
+{
+    if (n)
+        json_kv_int(w, key, n);
+}
+
+static void write_retry(struct json_w *w, const struct followup *f)
+{
+    const struct retry_policy *p = &f->retry;
+    bool backs_off = p->base_ms || p->cap_ms || p->factor;
+    if (!f->max_attempts && !backs_off)
+        return;
+    json_key(w, "retry");
+    json_open(w);
+    put_given(w, "max_attempts", f->max_attempts);
+    if (backs_off) {
+        json_key(w, "backoff");
+        json_open(w);
+        put_given(w, "base_ms", p->base_ms);
+        put_given(w, "max_ms", p->cap_ms);
+        put_given(w, "factor", p->factor);
+        json_close(w);
+    }
+    json_close(w);
+}
+
+void followup_write(struct json_w *w, const struct followup *f)
+{
+    write_retry(w, f);
+}
