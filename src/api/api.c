@@ -221,17 +221,9 @@ void answer_json(struct request *r, int status, struct buf *body, const char *co
 bool client_has(const struct request *r, const char *tag)
 {
     struct span header = request_header(r, "If-None-Match");
-    return header.n && (span_is(header, "*") || span_find(header, span_of(tag)) < header.n);
-}
-
-bool answer_unchanged(struct request *r, const char *tag)
-{
-    struct answer a = {.status = 304};
-    if (!(r->head || span_is(r->method, "GET")) || !client_has(r, tag))
-        return false;
-    send_answer(r, &a,
-                (const char *const[]){"ETag", tag, "Cache-Control", "private, no-cache", NULL});
-    return true;
+    bool reads = r->head || span_is(r->method, "GET");
+    return reads && header.n &&
+           (span_is(header, "*") || span_find(header, span_of(tag)) < header.n);
 }
 
 void answer_list(struct request *r, int status, struct buf *body, struct json_w *w,

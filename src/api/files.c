@@ -18,6 +18,10 @@ static struct part part_of(const struct request *r, struct span etag, int64_t by
 {
     struct part p = {200, 0, bytes};
     struct span same = request_header(r, "If-Range");
+    char tag[80];
+    /* The same content always has the same name, so it never has to be asked for again. */
+    if (client_has(r, span_copy(etag, tag, sizeof tag)))
+        return (struct part){304, 0, bytes};
     if (same.n && !span_eq(same, etag))
         return p;
     switch (range_read(request_header(r, "Range"), bytes, &p.from, &p.count)) {
@@ -41,6 +45,7 @@ static void send_file(struct request *r, const struct file_view *v, int fd)
     struct part p = part_of(r, span_of(etag), v->bytes);
     snprintf(range, sizeof range, "bytes %lld-%lld/%lld", (long long)p.from,
              (long long)(p.from + p.count - 1), (long long)v->bytes);
+    bool part = p.status == 206 || p.status == 416;
     if (p.status == 416)
         snprintf(range, sizeof range, "bytes */%lld", (long long)v->bytes);
     struct answer head = {.status = p.status,
@@ -50,11 +55,8 @@ static void send_file(struct request *r, const struct file_view *v, int fd)
                                       "Content-Disposition", name, "Content-Security-Policy",
                                       "sandbox; default-src 'none'",
                                       "Cross-Origin-Resource-Policy", "same-origin",
-                                      p.status == 200 ? NULL : "Content-Range", range}};
-    /* The same content always has the same name, so it never has to be asked for again. */
-    if (client_has(r, etag))
-        head.status = 304;
-    if (head.status == 304 || head.status == 416) {
+                                      part ? "Content-Range" : NULL, range}};
+    if (p.status == 416) {
         close(fd);
         request_answer(r, &head);
         return;

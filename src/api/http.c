@@ -515,7 +515,7 @@ static void refuse(struct request *r, int status, const char *code, const char *
 
 static void add_headers(struct MHD_Response *m, const struct request *r, const struct answer *a)
 {
-    if (a->type)
+    if (a->type && a->status != 304)
         MHD_add_response_header(m, "Content-Type", a->type);
     bool stored = false;
     for (size_t i = 0; i + 1 < sizeof a->headers / sizeof a->headers[0] && a->headers[i];

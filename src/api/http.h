@@ -105,6 +105,7 @@ struct answer {
     const char *headers[16];
     bool closes; /* the connection ends after it */
 };
+/* Of 304 the body (or file) is that of the answer that the client has: only its length is told, as RFC 9110 §8.6 wants it. */
 /* Exactly once per request, or request_stream(). */
 void request_answer(struct request *r, const struct answer *answer);
 

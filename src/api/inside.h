@@ -135,8 +135,8 @@ struct buf answer_buf(void);
 void answer_json(struct request *r, int status, struct buf *body, const char *const *headers);
 /* If-None-Match: the client has what this tag is of. */
 bool client_has(const struct request *r, const char *tag);
-/* 304, when it has. False: it is to be answered. */
-bool answer_unchanged(struct request *r, const char *tag);
+/* Of an answer with an ETag: kept, and asked for before it is used. */
+#define CACHE_ASKED "private, no-cache"
 /* The end of a list that view_list() began, and the answer. */
 void answer_list(struct request *r, int status, struct buf *body, struct json_w *w,
                  size_t limit, struct span next_after);

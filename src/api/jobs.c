@@ -363,10 +363,10 @@ static void on_shown(struct call *c)
     view_tag(c->op.out.job.revision, tag);
     /* Its place and what it waits for change without a change of the job. */
     bool waits = c->op.out.job.state < JOB_ACTIVE;
-    if (!waits && answer_unchanged(c->request, tag))
-        return;
+    bool unchanged = !waits && client_has(c->request, tag);
     add_header(&h, "ETag", tag);
-    answer_job(c, 200, h.list);
+    add_header(&h, "Cache-Control", CACHE_ASKED);
+    answer_job(c, unchanged ? 304 : 200, h.list);
 }
 
 static const struct wait_face shown = {look_at_job, is_over, on_shown};

@@ -210,8 +210,7 @@ static void on_mode(struct call *c)
         return;
     const struct mode_view *m = &c->op.out.mode;
     char when[WHEN_TEXT], tag[VIEW_TAG];
-    if (answer_unchanged(c->request, view_digest_tag(mode_digest(m), tag)))
-        return;
+    bool unchanged = client_has(c->request, view_digest_tag(mode_digest(m), tag));
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
     json_open(&w);
@@ -227,7 +226,8 @@ static void on_mode(struct call *c)
     json_close(&w);
     json_close(&w);
     buf_add_char(&body, '\n');
-    answer_json(c->request, 200, &body, (const char *const[]){"ETag", tag, NULL});
+    answer_json(c->request, unchanged ? 304 : 200, &body,
+                (const char *const[]){"ETag", tag, "Cache-Control", CACHE_ASKED, NULL});
 }
 
 void mode_show(struct api *a, struct request *r, struct span id)

@@ -914,6 +914,59 @@ static void what_the_client_has_is_not_sent_again(void **state)
 }
 
 /* Set by whomever, and told when the store has it. */
+/* Of a connection that stays: from the answer to the next one. The head has all that the whole answer has of these. */
+static void expect_unchanged(int fd, const char *method, const char *path, const char *tag)
+{
+    static const char *const alike[] = {"Content-Length", "ETag", "Cache-Control", NULL};
+    struct buf text = BUF(4096);
+    struct reply whole = get(path);
+    assert_int_equal(whole.status, 200);
+    assert_true(whole.body.n > 0);
+    buf_fmt(&text, "%s %s HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: %s\r\n\r\n", method,
+            path, tag);
+    put(fd, buf_span(&text));
+    struct reply r = take(fd, true);
+    assert_int_equal(r.status, 304);
+    for (int i = 0; alike[i]; i++) {
+        if (!span_eq(header(&r, alike[i]), header(&whole, alike[i])))
+            fail_msg("%s: %s is %.*s of the 304, %.*s of the 200", path, alike[i],
+                     SP(header(&r, alike[i])), SP(header(&whole, alike[i])));
+    }
+    assert_false(header(&r, "Content-Type").p || header(&r, "Transfer-Encoding").p ||
+                 header(&r, "Content-Range").p);
+    assert_int_equal(r.text.n, r.head.n + 2); /* nothing behind the empty line */
+    assert_false(readable(fd, 30));
+    buf_free(&text);
+    drop(&whole);
+    drop(&r);
+}
+
+static void an_answer_without_its_body_tells_its_length_and_the_connection_goes_on(void **state)
+{
+    (void)state;
+    char id[256], path[300], tag[64], mode[64], both[80];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@unchanged\",\"priority\":9}", id);
+    struct lease l = lease_of(id, a);
+    finish(&l, FAILURE_NONE, VERDICT_COMPLETE, "", "");
+    snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    take_tag(path, tag);
+    take_tag("/v1/mode", mode);
+    int fd = dial();
+    expect_unchanged(fd, "GET", path, tag);
+    expect_unchanged(fd, "GET", "/v1/mode", mode);
+    expect_unchanged(fd, "HEAD", path, tag);
+    snprintf(both, sizeof both, "\"r0\", %s", tag);
+    expect_unchanged(fd, "GET", path, both);
+    put(fd, SPAN("GET /v1/mode HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    struct reply r = take(fd, false);
+    assert_int_equal(r.status, 200);
+    assert_true(contains(r.body, "\"object\":\"mode\""));
+    drop(&r);
+    close(fd);
+    arena_free(&a);
+}
+
 static void expect_mode(const char *mode)
 {
     mono late = mono_add(clock_mono(), 10000);
@@ -1733,10 +1786,11 @@ static void a_file_is_an_attachment_that_never_changes(void **state)
     assert_int_equal(r.status, 416);
     assert_true(span_is(header(&r, "Content-Range"), "bytes */300000"));
     drop(&r);
-    snprintf(headers, sizeof headers, "If-None-Match: \"%s\"\r\n", hash);
-    r = request("GET", path, headers, NULL);
-    assert_int_equal(r.status, 304);
-    drop(&r);
+    snprintf(headers, sizeof headers, "\"%s\"", hash);
+    int fd = dial();
+    expect_unchanged(fd, "GET", path, headers);
+    expect_unchanged(fd, "GET", path, headers);
+    close(fd);
     expect("HEAD", path, "", NULL, 200);
     expect("POST", path, "", "{}", 405);
     free(content);
@@ -2815,6 +2869,8 @@ int main(void)
         cmocka_unit_test(a_request_that_waits_is_answered_when_the_job_ends),
         cmocka_unit_test(a_request_that_waited_long_enough_says_how_it_is),
         cmocka_unit_test(who_submits_may_wait_for_the_end),
+        cmocka_unit_test(
+            an_answer_without_its_body_tells_its_length_and_the_connection_goes_on),
         cmocka_unit_test(who_waits_for_a_job_that_goes_is_answered),
         cmocka_unit_test(a_result_is_where_the_records_are),
         cmocka_unit_test(a_batch_is_waited_for_too),
