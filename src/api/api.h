@@ -84,6 +84,11 @@ struct api_config {
     /* What people want of them. E_NOT_FOUND, E_CONFLICT, E_BAD_INPUT. */
     err (*worker_act)(void *ctx, int64_t number, enum api_act act, struct fault *f);
     err (*worker_dump)(void *ctx, int64_t number, struct api_worker_dump *out, struct fault *f);
+    /* Where its process is in its own code: asked, and what it said, by name, in the arena. E_CONFLICT: there is none that could
+     * say it; E_BUSY: not yet. */
+    err (*worker_stack_ask)(void *ctx, int64_t number, int64_t *out_pid, struct fault *f);
+    err (*worker_stack_take)(void *ctx, int64_t number, int64_t pid, struct arena *a,
+                             const char *const **out, size_t *out_count, struct fault *f);
     err (*workers_scale)(void *ctx, int64_t count, struct fault *f);
     void (*workers_scale_view)(void *ctx, struct api_scale *out);
     err (*browser_recycle)(void *ctx, int64_t number, struct fault *f);

@@ -4,8 +4,14 @@
 #include "api/view.h"
 
 #include "base/log.h"
+#include "os/clock.h"
 
-enum { VIEWS_MAX = 256, REASON_MAX = 200 };
+enum {
+    VIEWS_MAX = 256,
+    REASON_MAX = 200,
+    STACK_MS = 1000, /* that a worker has to say where it is */
+    STACK_LOOK_MS = 5,
+};
 
 static void put_number(struct json_w *w, const char *key, bool known, int64_t n)
 {
@@ -267,20 +273,33 @@ static void put_page(struct json_w *w, const struct tab_view *page)
     json_close(w);
 }
 
-void workers_dump(struct api *a, struct request *r, struct span id)
+/* A dump whose worker was asked for its stack. */
+struct dump {
+    struct api_worker_dump facts;
+    int64_t number, pid;
+    mono until;
+    const char *const *stack;
+    size_t frames;
+    struct fault fault; /* why there is none */
+};
+
+static void put_stack(struct json_w *w, const struct dump *d)
 {
-    int64_t number;
-    struct span reason;
-    struct fault f = {0};
-    struct api_worker_dump *d = arena_get(r->arena, sizeof *d);
-    if (!number_of(r, id, "workers", &number) || !read_wish(a, r, NULL, &reason))
-        return;
-    err e = a->config.worker_dump ? a->config.worker_dump(a->config.ctx, number, d, &f)
-                                  : fail(&f, E_NOT_FOUND, "this node has no workers");
-    if (e) {
-        answer_refused(r, e, &f);
-        return;
-    }
+    json_key(w, "stack");
+    if (!d->stack)
+        json_put_null(w);
+    else
+        json_open_array(w);
+    for (size_t i = 0; d->stack && i < d->frames; i++)
+        json_put_text(w, span_of(d->stack[i]));
+    if (d->stack)
+        json_close_array(w);
+    json_kv_cstr(w, "stack_missing", d->stack ? NULL : d->fault.words);
+}
+
+static void answer_dump(struct request *r, const struct dump *dump)
+{
+    const struct api_worker_dump *d = &dump->facts;
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
     json_open(&w);
@@ -288,6 +307,7 @@ void workers_dump(struct api *a, struct request *r, struct span id)
     json_key(&w, "worker");
     put_worker(&w, &d->worker);
     put_process(&w, d);
+    put_stack(&w, dump);
     put_progress(&w, d);
     put_page(&w, &d->page);
     put_waits(&w, d);
@@ -295,6 +315,54 @@ void workers_dump(struct api *a, struct request *r, struct span id)
     json_close(&w);
     buf_add_char(&body, '\n');
     answer_json(r, 200, &body, NULL);
+}
+
+static void look_at_stack(void *ctx)
+{
+    struct call *c = ctx;
+    struct dump *d = c->more;
+    const struct api_config *config = &c->api->config;
+    d->fault = (struct fault){0};
+    err e = config->worker_stack_take(config->ctx, d->number, d->pid, c->op.arena, &d->stack,
+                                      &d->frames, &d->fault);
+    if (e == E_BUSY && !mono_past(d->until, clock_mono())) {
+        timer_start(c->bell, STACK_LOOK_MS);
+        return;
+    }
+    if (e == E_BUSY) {
+        d->fault = (struct fault){0};
+        (void)fail(&d->fault, E_TIMEOUT,
+                   "it did not answer within %d ms: it is stopped, or the kernel holds it",
+                   STACK_MS);
+    }
+    answer_dump(c->request, d);
+}
+
+void workers_dump(struct api *a, struct request *r, struct span id)
+{
+    int64_t number;
+    struct span reason;
+    struct fault f = {0};
+    if (!number_of(r, id, "workers", &number) || !read_wish(a, r, NULL, &reason))
+        return;
+    struct call *c = call_new(a, r, SPAN_NONE);
+    struct dump *d = arena_new_of(c->op.arena, struct dump);
+    d->number = number;
+    err e = a->config.worker_dump ? a->config.worker_dump(a->config.ctx, number, &d->facts, &f)
+                                  : fail(&f, E_NOT_FOUND, "this node has no workers");
+    if (e) {
+        answer_refused(r, e, &f);
+        return;
+    }
+    c->more = d;
+    if (a->config.worker_stack_ask(a->config.ctx, number, &d->pid, &d->fault)) {
+        answer_dump(r, d);
+        return;
+    }
+    d->until = mono_add(clock_mono(), STACK_MS);
+    c->bell = timer_new(a->loop, look_at_stack, c, "worker stack");
+    timer_start(c->bell, STACK_LOOK_MS);
+    request_hold_long(r);
 }
 
 /* ---- how many ---- */

@@ -101,6 +101,18 @@ static int ask_for(struct ask *a, const char *path, const char *count)
     return code;
 }
 
+static void put_stack(struct ask *a, struct json v)
+{
+    const char *title = "stack";
+    for (struct json_iter i = json_each(json_get(v, SPAN("stack"))); json_next(&i);) {
+        struct span call = SPAN_NONE;
+        json_text(i.value, &call);
+        printf("%-12s %s\n", title, cli_printable(a->c, call));
+        title = "";
+    }
+    ask_line(a, "no stack", v, "stack_missing");
+}
+
 static void put_dump(struct ask *a, struct json v)
 {
     put_one(a, json_get(v, SPAN("worker")));
@@ -123,6 +135,7 @@ static void put_dump(struct ask *a, struct json v)
         json_text(i.value, &name);
         printf("%-12s %s\n", "waits for", cli_printable(a->c, name));
     }
+    put_stack(a, v);
 }
 
 static int act(struct ask *a, const char *number)

@@ -497,6 +497,22 @@ static err worker_dump(void *ctx, int64_t number, struct api_worker_dump *out, s
     return E_OK;
 }
 
+static err worker_stack_ask(void *ctx, int64_t number, int64_t *out_pid, struct fault *f)
+{
+    struct node *n = ctx;
+    pid_t pid = 0;
+    err e = pool_stack_ask(n->pool, number, &pid, f);
+    *out_pid = pid;
+    return e;
+}
+
+static err worker_stack_take(void *ctx, int64_t number, int64_t pid, struct arena *a,
+                             const char *const **out, size_t *out_count, struct fault *f)
+{
+    struct node *n = ctx;
+    return pool_stack_take(n->pool, number, (pid_t)pid, a, out, out_count, f);
+}
+
 static err workers_scale(void *ctx, int64_t count, struct fault *f)
 {
     struct node *n = ctx;
@@ -845,6 +861,8 @@ static err start_api(struct node *n, struct fault *f)
                            .browsers = browsers,
                            .worker_act = worker_act,
                            .worker_dump = worker_dump,
+                           .worker_stack_ask = worker_stack_ask,
+                           .worker_stack_take = worker_stack_take,
                            .workers_scale = workers_scale,
                            .workers_scale_view = workers_scale_view,
                            .browser_recycle = browser_recycle,

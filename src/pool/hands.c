@@ -1,6 +1,8 @@
 /* hands.c - the workers of a pool as people see them, and what people want of them. */
 #include "pool/inside.h"
 
+#include "os/stack.h"
+
 #include "browser/process.h"
 
 bool slot_is_left(const struct slot *s)
@@ -96,6 +98,35 @@ err pool_dump(struct pool *p, int64_t number, struct worker_dump *out, struct fa
     if (s->tab)
         tab_look(s->tab, &out->page);
     span_copy(s->lease.lane, out->lane, sizeof out->lane);
+    return E_OK;
+}
+
+/* A process that does not listen yet would die of the question. */
+err pool_stack_ask(struct pool *p, int64_t number, pid_t *out_pid, struct fault *f)
+{
+    struct slot *s = slot_numbered(p, number);
+    if (!s)
+        return fail_no_worker(number, f);
+    if (s->state == SLOT_EMPTY || s->pid <= 0 || s->worker_gone)
+        return fail(f, E_CONFLICT, "it has no process");
+    if (s->state == SLOT_STARTING)
+        return fail(f, E_CONFLICT, "its process is starting");
+    *out_pid = s->pid;
+    return stack_ask(s->stack, s->pid, f);
+}
+
+err pool_stack_take(struct pool *p, int64_t number, pid_t pid, struct arena *a,
+                    const char *const **out, size_t *out_count, struct fault *f)
+{
+    uintptr_t at[STACK_FRAMES];
+    const struct slot *s = slot_numbered(p, number);
+    if (!s || s->pid != pid)
+        return fail(f, E_CONFLICT, "its process ended before it answered");
+    if (!stack_take(s->stack, at, out_count))
+        return fail(f, E_BUSY, "it has not answered");
+    const char **names = arena_get(a, STACK_FRAMES * sizeof *names);
+    stack_names(pid, at, *out_count, a, names);
+    *out = names;
     return E_OK;
 }
 

@@ -37,6 +37,7 @@ struct slot {
     struct buf in;
     struct packs *packs; /* that the worker was started with; held */
     int64_t jobs_served;
+    struct stack_page *stack; /* of the worker; it answers from READY on */
     bool worker_gone, killed;
     mono log_until; /* of the second in which log_lines are counted */
     int64_t log_lines;

@@ -11,6 +11,7 @@
 #include "os/files.h"
 #include "os/random.h"
 #include "os/spawn.h"
+#include "os/stack.h"
 #include "wire/cdp.h"
 
 #include <fcntl.h>
@@ -927,8 +928,10 @@ static void spawn_worker(struct slot *s)
     struct spawn sp = {
         .args = {"fulmar: worker", "@worker", p->body_max},
         .env = {"LANG=C.UTF-8"},
-        .fds = {{pair[1], WORKER_SOCKET_FD}, {p->packs->image_fd, WORKER_PACKS_FD}},
-        .fd_count = 2,
+        .fds = {{pair[1], WORKER_SOCKET_FD},
+                {p->packs->image_fd, WORKER_PACKS_FD},
+                {-1, WORKER_STACK_FD}},
+        .fd_count = 3,
         .death_signal = SIGKILL,
         .deaf = true, /* node drains it first */
         .files_max = WORKER_FILES_MAX,
@@ -941,7 +944,12 @@ static void spawn_worker(struct slot *s)
         sp.args[3 + i] = span_copy(pack_name(p->packs->pack[i]), names[i], sizeof names[i]);
     packs_drop(&s->packs);
     s->packs = packs_hold(p->packs);
-    err e = spawn_start(&sp, &s->pid, &f);
+    stack_free(&s->stack);
+    err e = stack_new(&s->stack, &sp.fds[2].ours, &f);
+    if (!e) {
+        e = spawn_start(&sp, &s->pid, &f);
+        close(sp.fds[2].ours);
+    }
     close(pair[1]);
     if (!e)
         e = stream_new(&s->stream, p->loop, pair[0], pair[0], SLOT_OUT_MAX, on_worker_bytes,
@@ -1152,6 +1160,7 @@ void pool_free(struct pool **pp)
         buf_free(&s->in);
         buf_free(&s->records);
         packs_drop(&s->packs);
+        stack_free(&s->stack);
     }
     json_parser_free(&p->json);
     packs_drop(&p->packs);

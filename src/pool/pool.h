@@ -109,3 +109,8 @@ struct worker_dump { /* what is known about one now */
 };
 MUST_USE err pool_dump(struct pool *p, int64_t number, struct worker_dump *out,
                        struct fault *f);
+/* Asks its process where it is in its own code; the pid says whose answer it is. E_NOT_FOUND; E_CONFLICT: it has none, or not yet. */
+MUST_USE err pool_stack_ask(struct pool *p, int64_t number, pid_t *out_pid, struct fault *f);
+/* What it said, by name and the innermost first, in the arena. E_BUSY: nothing yet; E_CONFLICT: that process is gone. */
+MUST_USE err pool_stack_take(struct pool *p, int64_t number, pid_t pid, struct arena *a,
+                             const char *const **out, size_t *out_count, struct fault *f);

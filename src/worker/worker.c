@@ -8,6 +8,7 @@
 #include "os/sandbox.h"
 #include "extract/packs.h"
 #include "os/spawn.h"
+#include "os/stack.h"
 #include "worker/collect.h"
 
 #include <stdlib.h>
@@ -60,6 +61,9 @@ static err start(struct worker *w, int argc, char **argv, struct fault *f)
         return e;
     close(WORKER_PACKS_FD);
     close(spawn_self_fd()); /* a worker starts nothing */
+    e = stack_tell(WORKER_STACK_FD, f);
+    if (e)
+        return e;
     w->events = json_parser_new(EVENT_MAX);
     w->arena = arena_new(JOB_ARENA_MAX);
     w->page_arena = arena_new(PAGE_ARENA_MAX);

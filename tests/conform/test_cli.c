@@ -906,9 +906,11 @@ static void workers_are_told_what_is_wanted_of_them(void **state)
     drop(&c);
     c = CALL(server_flag(), "workers", "dump", "2");
     expect_code(&c, 0);
-    assert_true(says(&c.out, "cpu          1200 ms, 1 threads") &&
-                says(&c.out, "progress     3 pages, 60 records") &&
-                says(&c.out, "waits for    store\n"));
+    assert_true(
+        says(&c.out, "cpu          1200 ms, 1 threads") &&
+        says(&c.out, "progress     3 pages, 60 records") &&
+        says(&c.out, "waits for    store\n") &&
+        says(&c.out, "stack        poll+0x4f in libc.so.6\n             channel_next+0x111\n"));
     drop(&c);
 }
 

@@ -7,6 +7,7 @@
 #include "base/yaml.h"
 #include "os/random.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <sys/resource.h>
 
@@ -2394,6 +2395,33 @@ static void workers_and_browsers_say_what_they_do(void **state)
     drop(&r);
 }
 
+/* It is answered when the worker has said it, and without it when that takes too long. */
+static void a_dump_waits_for_the_stack_of_its_worker(void **state)
+{
+    (void)state;
+    server.stack_slow = 5;
+    struct reply r = request("POST", "/v1/workers/2/dump", "", "");
+    assert_int_equal(r.status, 200);
+    assert_true(contains(r.body,
+                         "\"stack\":[\"poll+0x4f in libc.so.6\",\"channel_next+0x111\"],"
+                         "\"stack_missing\":null,"));
+    drop(&r);
+    server.stack_slow = INT_MAX;
+    int64_t began = clock_mono().ms;
+    int left = dial(); /* goes away while it waits */
+    put(left, SPAN("POST /v1/workers/2/dump HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
+                   "0\r\n\r\n"));
+    assert_false(readable(left, 50));
+    close(left);
+    r = request("POST", "/v1/workers/2/dump", "", "");
+    assert_int_equal(r.status, 200);
+    assert_true(
+        contains(r.body, "\"stack\":null,\"stack_missing\":\"it did not answer within"));
+    assert_true(clock_mono().ms - began < 3000);
+    server.stack_slow = 0;
+    drop(&r);
+}
+
 static void workers_are_told_what_is_wanted_of_them(void **state)
 {
     (void)state;
@@ -2425,7 +2453,9 @@ static void workers_are_told_what_is_wanted_of_them(void **state)
     assert_true(contains(r.body, "\"waits_for\":[\"store\"]"));
     drop(&r);
     r = request("POST", "/v1/workers/1/dump", "", "");
-    assert_true(contains(r.body, "\"process\":null,\"progress\":null,\"page\":null"));
+    assert_true(contains(r.body,
+                         "\"process\":null,\"stack\":null,\"stack_missing\":\"it has no "
+                         "process\",\"progress\":null,\"page\":null"));
     drop(&r);
     r = request("POST", "/v1/workers/scale", "", "{\"count\":3,\"reason\":\"drill\"}");
     assert_int_equal(r.status, 200);
@@ -2876,6 +2906,7 @@ int main(void)
         cmocka_unit_test(a_batch_is_waited_for_too),
         cmocka_unit_test(waiters_that_vanish_leave_nothing),
         cmocka_unit_test(workers_and_browsers_say_what_they_do),
+        cmocka_unit_test(a_dump_waits_for_the_stack_of_its_worker),
         cmocka_unit_test(workers_are_told_what_is_wanted_of_them),
         cmocka_unit_test(a_client_may_choose_the_id),
         cmocka_unit_test(a_unique_key_holds_for_chosen_ids_too),

@@ -58,6 +58,7 @@ static struct {
     const struct shared_config *shared; /* of several machines; NULL: the embedded store */
     int64_t body_max, request_ms;       /* api.body_max, api.request_timeout */
     int64_t acts[4], scaled;            /* what was wanted of workers: the number of each */
+    int stack_looks, stack_slow;        /* for a stack, and so many before it is there */
     char cancelled_id[ID_TEXT];
     struct outlook outlook;
 } server = {.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -233,6 +234,28 @@ static err on_worker_dump(void *ctx, int64_t number, struct api_worker_dump *out
     return E_OK;
 }
 
+static err on_stack_ask(void *ctx, int64_t number, int64_t *out_pid, struct fault *f)
+{
+    (void)ctx;
+    server.stack_looks = 0;
+    *out_pid = 88;
+    return number == 2 ? E_OK : (fail)(f, E_CONFLICT, "it has no process");
+}
+
+/* Not at once. */
+static err on_stack_take(void *ctx, int64_t number, int64_t pid, struct arena *a,
+                         const char *const **out, size_t *out_count, struct fault *f)
+{
+    static const char *const stack[] = {"poll+0x4f in libc.so.6", "channel_next+0x111"};
+    (void)ctx;
+    (void)a;
+    if (number != 2 || pid != 88 || ++server.stack_looks < server.stack_slow)
+        return (fail)(f, E_BUSY, "it has not answered");
+    *out = stack;
+    *out_count = 2;
+    return E_OK;
+}
+
 static err on_scale(void *ctx, int64_t count, struct fault *f)
 {
     (void)ctx;
@@ -328,6 +351,8 @@ static void start_api(struct task *t)
         .browsers = on_browsers,
         .worker_act = on_worker_act,
         .worker_dump = on_worker_dump,
+        .worker_stack_ask = on_stack_ask,
+        .worker_stack_take = on_stack_take,
         .workers_scale = on_scale,
         .workers_scale_view = on_scale_view,
         .browser_recycle = on_recycle,
