@@ -16,39 +16,26 @@ enum {
 static const char *const no_query[] = {NULL};
 static const char *const wait_query[] = {"wait_for", NULL};
 static const char *const ready_query[] = {"verbose", NULL};
-static const char *const jobs_query[] = {"state",
-                                         "site",
-                                         "kind",
-                                         "tenant",
-                                         "target",
-                                         "queue",
-                                         "class",
-                                         "failure",
-                                         "held",
-                                         "created_after",
-                                         "created_before",
-                                         "sort",
-                                         "idempotency_key",
-                                         "limit",
-                                         "after",
-                                         "label.*",
-                                         NULL};
-static const char *const list_query[] = {"state", "limit", "after", NULL};
+static const char *const jobs_query[] = {
+    "state",           "site",  "kind",          "tenant",         "target",  "queue", "class",
+    "failure",         "held",  "created_after", "created_before", "sort",    "count", "fields",
+    "idempotency_key", "limit", "after",         "cursor",         "label.*", NULL};
+static const char *const list_query[] = {"state", "limit", "after", "fields", NULL};
 static const char *const items_query[] = {"after", "limit", NULL};
 static const char *const fields_query[] = {"hours", NULL};
 static const char *const records_query[] = {"after", "limit", "fields", NULL};
 static const char *const dry_query[] = {"dry_run", NULL};
-static const char *const queues_query[] = {"tenant", "site",  "troubled",
-                                           "limit",  "after", NULL};
-static const char *const breakers_query[] = {"limit", "after", NULL};
+static const char *const queues_query[] = {"tenant", "site",   "troubled", "limit",
+                                           "after",  "fields", NULL};
 static const char *const effective_query[] = {"tenant", "site", "class", NULL};
-static const char *const page_query[] = {"limit", "after", NULL};
+static const char *const page_query[] = {"limit", "after", "fields", NULL};
+static const char *const rows_query[] = {"fields", NULL};
 static const char *const record_query[] = {"fields", "dedupe", NULL};
 static const char *const dead_query[] = {"class", "site",  "kind",  "fingerprint", "since",
-                                         "until", "limit", "after", NULL};
+                                         "until", "limit", "after", "fields",      NULL};
 static const char *const delete_query[] = {"class", "site", "kind",    "fingerprint", "since",
                                            "until", "all",  "dry_run", NULL};
-static const char *const sessions_query[] = {"site", "pool", NULL};
+static const char *const sessions_query[] = {"site", "pool", "fields", NULL};
 static const char *const events_query[] = {"after", "job", NULL};
 
 /* Every path, in the order they are tried. */
@@ -100,8 +87,8 @@ static const struct route routes[] = {
     {"/v1/schedules/{name}", "PATCH", true, dry_query, schedules_patch, false},
     {"/v1/schedules/{name}", "DELETE", true, dry_query, schedules_delete, false},
     {"/v1/webhooks", "POST", true, no_query, webhooks_create, true},
-    {"/v1/nodes", "GET, HEAD", true, no_query, nodes_list, false},
-    {"/v1/webhooks", "GET, HEAD", true, no_query, webhooks_list, false},
+    {"/v1/nodes", "GET, HEAD", true, rows_query, nodes_list, false},
+    {"/v1/webhooks", "GET, HEAD", true, rows_query, webhooks_list, false},
     {"/v1/webhooks/deliveries/{delivery}", "GET, HEAD", true, no_query, webhooks_delivery,
      false},
     {"/v1/webhooks/deliveries/{delivery}/redeliver", "POST", true, no_query, webhooks_redeliver,
@@ -125,12 +112,12 @@ static const struct route routes[] = {
     {"/v1/queues/{lane}/open", "POST", true, no_query, queues_open, false},
     {"/v1/queues/{lane}/unblock", "POST", true, no_query, queues_unblock, false},
     {"/v1/queues/{lane}/purge", "POST", true, dry_query, queues_purge, false},
-    {"/v1/breakers", "GET, HEAD", true, breakers_query, breakers_list, false},
+    {"/v1/breakers", "GET, HEAD", true, page_query, breakers_list, false},
     {"/v1/breakers/{lane}", "GET, HEAD", true, no_query, breakers_show, false},
     {"/v1/breakers/{lane}/open", "POST", true, no_query, breakers_open, false},
     {"/v1/breakers/{lane}/close", "POST", true, no_query, breakers_close, false},
     {"/v1/breakers/{lane}/reset", "POST", true, no_query, breakers_reset, false},
-    {"/v1/workers", "GET, HEAD", false, no_query, workers_list, false},
+    {"/v1/workers", "GET, HEAD", false, rows_query, workers_list, false},
     {"/v1/workers/scale", "POST", false, no_query, workers_scale, false},
     {"/v1/workers/scale", "GET, HEAD", false, no_query, workers_scale_show, false},
     {"/v1/workers/{n}", "GET, HEAD", false, no_query, workers_show, false},
@@ -139,7 +126,7 @@ static const struct route routes[] = {
     {"/v1/workers/{number}/stop", "POST", false, no_query, workers_stop, false},
     {"/v1/workers/{number}/kill", "POST", false, no_query, workers_kill, false},
     {"/v1/workers/{number}/dump", "POST", false, no_query, workers_dump, false},
-    {"/v1/browsers", "GET, HEAD", false, no_query, browsers_list, false},
+    {"/v1/browsers", "GET, HEAD", false, rows_query, browsers_list, false},
     {"/v1/browsers/{number}/recycle", "POST", false, no_query, browsers_recycle_one, false},
     {"/v1/limits", "GET, HEAD", true, no_query, limits_show, false},
     {"/v1/limits/effective", "GET, HEAD", true, effective_query, limits_effective, false},
@@ -207,6 +194,8 @@ static void send_answer(struct request *r, struct answer *a, const char *const *
 void answer_json(struct request *r, int status, struct buf *body, const char *const *headers)
 {
     struct span text;
+    if (status == 200)
+        pick_rows(r, body);
     if (buf_end(body, &text)) {
         buf_free(body);
         answer_problem(r, 500, "internal", "the answer is larger than %d bytes", ANSWER_MAX);
@@ -655,7 +644,7 @@ static void on_head(void *ctx, struct request *r)
     struct api *a = ctx;
     struct span id;
     const struct route *route = route_of(r, &id);
-    if (!route || !query_known(r, route))
+    if (!route || !query_known(r, route) || !pick_known(r, route))
         return;
     static const struct {
         const char *hole, *kind, *noun;

@@ -1,4 +1,5 @@
 /* find.c - jobs by what they are: the list of jobs, and what is done to many of them. */
+#include "api/cursor.h"
 #include "api/inside.h"
 #include "api/order.h"
 #include "api/terms.h"
@@ -78,8 +79,12 @@ static bool query_choice(struct request *r, const char *name, const char *const 
             return true;
         }
     const char *near = text_nearest(text, names);
-    answer_problem(r, 400, "bad_parameter", "%s is not known%s%s", name,
-                   near ? "; did you mean " : "", near ? near : "");
+    struct buf known = BUF(1024);
+    for (size_t i = 0; names[i]; i++)
+        buf_fmt(&known, "%s%s", i ? ", " : "", names[i]);
+    answer_problem(r, 400, "bad_parameter", "%s is none of %.*s%s%s", name,
+                   SP(buf_span(&known)), near ? "; did you mean " : "", near ? near : "");
+    buf_free(&known);
     return false;
 }
 
@@ -144,25 +149,115 @@ static bool query_filter(struct request *r, struct arena *a, struct jobs_filter 
     return true;
 }
 
+/* ---- how many there are ---- */
+
+enum {
+    COUNT_MS = 500
+}; /* of a count to the end: the page itself has its time apart from that */
+enum counting { COUNT_NONE, COUNT_ESTIMATE, COUNT_EXACT };
+static const char *const countings[] = {"none", "estimate", "exact", NULL};
+
+struct count {
+    int64_t value;
+    bool more, guessed;
+};
+
+/* Of those that match, until there are `most`, or the time is up. */
+static err count_matches(struct store *s, const struct jobs_filter *by, int64_t most,
+                         mono until, wall now, struct count *out, struct fault *f)
+{
+    struct jobs_find find = {
+        .filter = *by, .oldest_first = true, .limit = FIND_MOST, .only_count = true};
+    struct arena *page = arena_new(16 * 1024 * 1024);
+    struct jobs_found found = {.next = ""};
+    char after[ID_TEXT] = "";
+    err e = E_OK;
+    out->more = true;
+    while (!e && out->more && out->value < most && !mono_past(until, clock_mono())) {
+        arena_reset(page);
+        find.after = span_of(after);
+        e = store_jobs_find(s, &find, now, page, &found, f);
+        if (e)
+            break;
+        out->value += (int64_t)found.count;
+        out->more = found.next[0] != '\0';
+        memcpy(after, found.next, sizeof after);
+    }
+    out->more = out->more || out->value > most;
+    out->value = out->value < most ? out->value : most;
+    arena_free(&page);
+    return e;
+}
+
+static bool is_of_states_only(const struct jobs_filter *by)
+{
+    return by->class < 0 && by->failure < 0 && !by->held && !by->tenant.n && !by->site.n &&
+           !by->kind.n && !by->target.n && !by->lane.n && !by->labels.n;
+}
+
+/* total: jobs in the states that are wanted, as the store said last. What the newest of them are like is taken for all. */
+static err estimate(struct store *s, const struct jobs_filter *by, int64_t total, wall now,
+                    struct count *out, struct fault *f)
+{
+    struct jobs_find find = {.filter = *by, .limit = FIND_MOST, .only_count = true};
+    struct jobs_found found;
+    *out = (struct count){.value = total, .guessed = true};
+    if (is_of_states_only(by))
+        return E_OK;
+    struct arena *page = arena_new(16 * 1024 * 1024);
+    err e = store_jobs_find(s, &find, now, page, &found, f);
+    if (!e && !found.next[0])
+        *out = (struct count){.value = (int64_t)found.count};
+    else if (!e && found.looked)
+        out->value = total * (int64_t)found.count / (int64_t)found.looked;
+    arena_free(&page);
+    return e;
+}
+
 /* ---- GET /v1/jobs ---- */
+
+enum { SORT_NEWEST, SORT_OLDEST, SORT_ENDED_LAST, SORT_ENDED_FIRST };
+static const char *const sorts[] = {"-created_at", "created_at", "-finished_at", "finished_at",
+                                    NULL};
+static const unsigned ended_states = 0xf0;
 
 struct listing {
     struct jobs_find find;
     struct jobs_found found;
+    struct cursor at; /* of this list; where it stands is filled in */
+    bool by_cursor;
+    enum counting counting;
+    int64_t total; /* jobs in these states */
+    struct count count;
 };
 
 static err run_list(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
 {
     struct listing *l = args;
-    return store_jobs_find(s, &l->find, now, a, &l->found, f);
+    const struct jobs_filter *by = &l->find.filter;
+    bool timed = by->since_ms || by->until_ms; /* the newest are not like the others then */
+    err e = store_jobs_find(s, &l->find, now, a, &l->found, f);
+    if (e || l->counting == COUNT_NONE)
+        return e;
+    if (l->counting == COUNT_ESTIMATE && !timed)
+        e = estimate(s, by, l->total, now, &l->count, f);
+    else
+        e = count_matches(s, by, COUNT_MOST, mono_add(clock_mono(), COUNT_MS), now, &l->count,
+                          f);
+    if (e != E_TIMEOUT)
+        return e;
+    l->count.more = true; /* cut off: that many there are, and the page is there */
+    *f = (struct fault){0};
+    return E_OK;
 }
 
-static void add_link(struct buf *out, struct request *r, const char *after)
+static void add_link(struct buf *out, struct request *r, const char *cursor)
 {
     static const char *const kept[] = {
-        "limit", "sort",  "state",   "site",          "kind",           "tenant", "target",
-        "queue", "class", "failure", "created_after", "created_before", "held",   NULL};
-    buf_fmt(out, "</v1/jobs?after=%s", after);
+        "limit",         "sort",           "state", "site",   "kind",
+        "tenant",        "target",         "queue", "class",  "failure",
+        "created_after", "created_before", "held",  "fields", NULL};
+    buf_fmt(out, "</v1/jobs?cursor=%s", cursor);
     for (size_t i = 0; kept[i]; i++)
         request_query_copy(r, kept[i], out);
     struct query_pair pairs[LABELS_MOST];
@@ -173,25 +268,54 @@ static void add_link(struct buf *out, struct request *r, const char *after)
     buf_add_char(out, '\0');
 }
 
-static void on_listed(struct call *c)
+static void put_count(struct json_w *w, const struct count *n)
 {
-    const struct listing *l = c->more;
-    if (call_failed(c))
-        return;
-    /* One more was asked for; or not all was looked at. */
-    size_t count = l->found.count < c->page ? l->found.count : c->page;
-    const char *after = l->found.count > count ? l->found.jobs[count - 1].id : l->found.next;
+    json_key(w, "counts");
+    json_open(w);
+    json_kv_cstr(w, "kind", n->more ? "gte" : n->guessed ? "estimate" : "exact");
+    json_kv_int(w, "value", n->value);
+    json_close(w);
+}
+
+static void answer_listed(struct call *c, struct listing *l, size_t count, bool more)
+{
+    char cursor[CURSOR_TEXT] = "";
     struct buf body = answer_buf(), link = BUF(8192);
     struct json_w w = view_list(&body);
     for (size_t i = 0; i < count; i++)
         view_job(&w, &l->found.jobs[i], c->api->json, false);
-    view_list_close(&w, c->page, span_of(after));
+    view_list_page(&w, c->page, more ? span_of(l->at.id) : SPAN_NONE);
+    json_kv_cstr(&w, "next_cursor", more ? cursor_write(&l->at, cursor) : NULL);
+    json_close(&w);
+    if (l->counting != COUNT_NONE)
+        put_count(&w, &l->count);
+    json_close(&w);
     buf_add_char(&body, '\n');
-    if (*after)
-        add_link(&link, c->request, after);
+    if (more)
+        add_link(&link, c->request, cursor);
     answer_json(c->request, 200, &body,
                 (const char *const[]){link.n && !link.failed ? "Link" : NULL, link.p, NULL});
     buf_free(&link);
+}
+
+static void on_listed(struct call *c)
+{
+    struct listing *l = c->more;
+    if (c->op.result == E_NOT_FOUND && l->by_cursor) {
+        answer_problem(c->request, 410, "cursor_expired",
+                       "the job where the cursor stands is gone: begin without a cursor");
+        return;
+    }
+    if (call_failed(c))
+        return;
+    /* One more was asked for; or not all was looked at. */
+    size_t count = l->found.count < c->page ? l->found.count : c->page;
+    bool cut = l->found.count > count;
+    const struct job_view *last = cut ? &l->found.jobs[count - 1] : NULL;
+    span_copy(span_of(cut ? last->id : l->found.next), l->at.id, sizeof l->at.id);
+    if (l->find.by_end)
+        l->at.ended_ms = cut ? last->finished_ms : l->found.next_ended_ms;
+    answer_listed(c, l, count, l->at.id[0] != '\0');
 }
 
 /* ---- of a request whose answer was lost ---- */
@@ -231,14 +355,14 @@ static void on_keyed(struct call *c)
 
 static void list_keyed(struct api *a, struct request *r, struct span id, struct span key)
 {
-    static const char *const with[] = {"idempotency_key", "tenant", NULL};
+    static const char *const with[] = {"idempotency_key", "tenant", "fields", NULL};
     struct span other = request_query_unknown(r, with), tenant = SPAN("default");
     struct call *c = call_new(a, r, id);
     struct keyed *k = arena_get(c->op.arena, sizeof *k);
     if (other.n) {
         answer_problem(r, 400, "bad_parameter",
                        "a request with that key made one job at most: with idempotency_key "
-                       "only tenant can be given, not %.*s",
+                       "only tenant and fields can be given, not %.*s",
                        SP(span_cut(other, 0, 40)));
         return;
     }
@@ -254,32 +378,131 @@ static void list_keyed(struct api *a, struct request *r, struct span id, struct 
     call_work(c, STORE_READ, run_keyed, k, on_keyed);
 }
 
+/* What a list is about, as its cursor has it: what must stay the same from page to page. */
+static const char *const marked[CURSOR_MARKS] = {
+    "state", "site",    "kind", "tenant",        "target",         "queue",
+    "class", "failure", "held", "created_after", "created_before", "label"};
+static void mark(const struct jobs_filter *by, uint16_t out[CURSOR_MARKS])
+{
+    const int64_t numbers[] = {by->states, by->class + 1, by->failure + 1,
+                               by->held,   by->since_ms,  by->until_ms};
+    struct span n[6];
+    for (size_t i = 0; i < 6; i++)
+        n[i] = (struct span){(const char *)&numbers[i], numbers[i] ? sizeof numbers[i] : 0};
+    const struct span values[CURSOR_MARKS] = {n[0],       by->site, by->kind, by->tenant,
+                                              by->target, by->lane, n[1],     n[2],
+                                              n[3],       n[4],     n[5],     by->labels};
+    for (size_t i = 0; i < CURSOR_MARKS; i++)
+        out[i] = cursor_mark(values[i]);
+}
+
+/* ?cursor=: of this very list. False: answered 400. */
+static bool query_cursor(struct call *c, struct listing *l)
+{
+    struct span text, after;
+    struct cursor is;
+    struct request *r = c->request;
+    if (!request_query(r, "cursor", &text))
+        return true;
+    if (request_query(r, "after", &after)) {
+        answer_problem(r, 400, "bad_parameter",
+                       "a list goes on behind one of cursor and after");
+        return false;
+    }
+    if (!cursor_read(text, &is) || is.sort > SORT_ENDED_FIRST ||
+        (is.sort >= SORT_ENDED_LAST) != (is.ended_ms > 0)) {
+        answer_problem(r, 400, "cursor_invalid",
+                       "cursor must be the next_cursor of the page before, as it was given");
+        return false;
+    }
+    const char *other = is.sort != l->at.sort ? "sort" : NULL;
+    for (size_t i = 0; !other && i < CURSOR_MARKS; i++)
+        other = is.marks[i] != l->at.marks[i] ? marked[i] : NULL;
+    if (other) {
+        answer_problem(
+            r, 400, "cursor_invalid",
+            "the cursor is of a list with another %s%s%s: ask for the same as on the "
+            "page before, or begin without a cursor",
+            other, is.sort != l->at.sort ? ", " : "",
+            is.sort != l->at.sort ? sorts[is.sort] : "");
+        return false;
+    }
+    l->by_cursor = true;
+    l->find.after = arena_keep(c->op.arena, span_of(is.id));
+    l->find.after_ended_ms = is.ended_ms;
+    return true;
+}
+
+/* What has not ended has no place in the order of ends. */
+static bool query_sort(struct request *r, int sort, struct listing *l)
+{
+    unsigned *states = &l->find.filter.states;
+    l->at.sort = sort;
+    l->find.oldest_first = sort == SORT_OLDEST || sort == SORT_ENDED_FIRST;
+    l->find.by_end = sort == SORT_ENDED_FIRST || sort == SORT_ENDED_LAST;
+    if (!l->find.by_end)
+        return true;
+    if (*states && !(*states & ended_states)) {
+        answer_problem(r, 400, "bad_parameter",
+                       "sort=%s lists jobs that have ended: state must be succeeded, dead, "
+                       "cancelled or expired, or some of them with commas between",
+                       sorts[sort]);
+        return false;
+    }
+    *states = *states ? *states & ended_states : ended_states;
+    return true;
+}
+
+static int64_t jobs_in(const struct api *a, unsigned states)
+{
+    struct api_status status = {0};
+    int64_t sum = 0;
+    a->config.status(a->config.ctx, &status);
+    for (int i = 0; i < JOB_STATES; i++)
+        sum += !states || states & bit((enum job_state)i) ? status.queue.by_state[i] : 0;
+    return sum;
+}
+
+static bool query_after(struct call *c, struct span *out)
+{
+    struct span after;
+    if (!request_query(c->request, "after", &after))
+        return true;
+    if (!id_valid(after, "job")) {
+        answer_problem(c->request, 400, "bad_parameter", "after must be the id of a job");
+        return false;
+    }
+    *out = arena_keep(c->op.arena, after);
+    return true;
+}
+
 void jobs_list(struct api *a, struct request *r, struct span id)
 {
-    static const char *const sorts[] = {"-created_at", "created_at", NULL};
     int64_t limit = LIST_LIMIT;
-    struct span after = SPAN_NONE, key;
-    int sort = 0;
+    struct span key;
+    int sort = SORT_NEWEST, counting = COUNT_NONE;
     if (request_query(r, "idempotency_key", &key)) {
         list_keyed(a, r, id, key);
         return;
     }
     if (!query_number(r, "limit", 1, LIST_MAX, &limit) ||
-        !query_choice(r, "sort", sorts, &sort))
+        !query_choice(r, "sort", sorts, &sort) ||
+        !query_choice(r, "count", countings, &counting))
         return;
-    if (request_query(r, "after", &after) && !id_valid(after, "job")) {
-        answer_problem(r, 400, "bad_parameter", "after must be the id of a job");
-        return;
-    }
     struct call *c = call_new(a, r, id);
-    struct listing *l = arena_get(c->op.arena, sizeof *l);
-    *l = (struct listing){.find = {.after = arena_keep(c->op.arena, after),
-                                   .oldest_first = sort == 1,
-                                   .limit = (size_t)limit + 1}};
+    struct listing *l = arena_new_of(c->op.arena, struct listing);
+    l->find.limit = (size_t)limit + 1;
+    l->counting = (enum counting)counting;
     c->page = (size_t)limit;
     c->more = l;
-    if (query_filter(r, c->op.arena, &l->find.filter))
-        call_work(c, STORE_READ, run_list, l, on_listed);
+    if (!query_filter(r, c->op.arena, &l->find.filter) || !query_after(c, &l->find.after))
+        return;
+    mark(&l->find.filter, l->at.marks);
+    if (!query_sort(r, sort, l) || !query_cursor(c, l))
+        return;
+    if (l->counting == COUNT_ESTIMATE)
+        l->total = jobs_in(a, l->find.filter.states);
+    call_work(c, STORE_READ, run_list, l, on_listed);
 }
 
 /* ---- POST /v1/jobs/actions: what is asked for ---- */
@@ -306,8 +529,7 @@ struct acting {
     const struct action *action;
     bool dry;
     /* of a dry run */
-    int64_t count;
-    bool more;
+    struct count count;
     struct jobs_found shown;
 };
 
@@ -437,30 +659,15 @@ static err run_action(struct store *s, void *args, struct arena *a, wall now, st
 static err run_count(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
 {
     struct acting *t = args;
-    struct jobs_find find = {.filter = t->call.args.jobs, .oldest_first = true};
-    struct arena *page = arena_new(16 * 1024 * 1024);
-    struct jobs_found found = {.next = ""};
-    char after[ID_TEXT] = "";
-    int64_t most = t->call.args.most ? t->call.args.most : COUNT_MOST;
-    most = most < COUNT_MOST ? most : COUNT_MOST;
-    find.limit = EXAMPLES;
+    int64_t limit = t->call.args.most;
+    struct jobs_find find = {
+        .filter = t->call.args.jobs, .oldest_first = true, .limit = EXAMPLES};
     err e = store_jobs_find(s, &find, now, a, &t->shown, f);
-    find.limit = LIST_MAX;
-    find.only_count = true; /* a page goes before a reader would say what its jobs wait for */
-    for (bool over = false; !e && !over;) {
-        arena_reset(page);
-        find.after = span_of(after);
-        e = store_jobs_find(s, &find, now, page, &found, f);
-        if (e)
-            break;
-        t->count += (int64_t)found.count;
-        over = !found.next[0] || t->count >= most;
-        t->more = found.next[0] != '\0';
-        memcpy(after, found.next, sizeof after);
-    }
-    t->more = t->more && !(t->call.args.most && t->count >= t->call.args.most);
-    t->count = t->count < most ? t->count : most;
-    arena_free(&page);
+    if (!e)
+        e = count_matches(s, &find.filter, limit && limit < COUNT_MOST ? limit : COUNT_MOST,
+                          (mono){INT64_MAX}, now, &t->count, f);
+    if (limit && t->count.value >= limit)
+        t->count.more = false; /* no more than that are touched */
     return e;
 }
 
@@ -474,11 +681,11 @@ static void on_counted(struct call *c)
     json_open(&w);
     json_kv_cstr(&w, "object", "dry_run");
     json_kv_cstr(&w, "action", t->action->name);
-    json_kv_int(&w, "count", t->count);
-    json_kv_cstr(&w, "count_kind", t->more ? "at_least" : "exact");
+    json_kv_int(&w, "count", t->count.value);
+    json_kv_cstr(&w, "count_kind", t->count.more ? "at_least" : "exact");
     json_key(&w, "examples");
     json_open_array(&w);
-    for (size_t i = 0; i < t->shown.count && (int64_t)i < t->count; i++)
+    for (size_t i = 0; i < t->shown.count && (int64_t)i < t->count.value; i++)
         view_job(&w, &t->shown.jobs[i], c->api->json, false);
     json_close_array(&w);
     json_close(&w);

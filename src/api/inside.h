@@ -133,7 +133,8 @@ void call_stream_lines(struct call *c, void (*on_pull)(void *ctx, struct request
 struct buf answer_buf(void);
 /* Sends what is in the buf, which is freed; headers: name, value, …, NULL, or NULL. */
 void answer_json(struct request *r, int status, struct buf *body, const char *const *headers);
-/* If-None-Match: the client has what this tag is of. */
+/* If-None-Match of a reading request: the client has what this tag is of. It is answered 304 then, with the body that the
+ * answer would have: http.h. */
 bool client_has(const struct request *r, const char *tag);
 /* Of an answer with an ETag: kept, and asked for before it is used. */
 #define CACHE_ASKED "private, no-cache"
@@ -363,6 +364,12 @@ bool bulk_is_stream(struct request *r);
 /* Such a request begins: its body is taken as it comes. False: answered. */
 MUST_USE bool bulk_begin(struct api *a, struct request *r);
 void bulk_create(struct api *a, struct request *r, struct span id);
+
+/* ---- pick.c ---- */
+/* ?fields= of a list, where there is one, has only names that its rows have. False: answered 400. */
+MUST_USE bool pick_known(struct request *r, const struct route *route);
+/* Leaves of each row of the request's list what it names; other answers stay as they are. */
+void pick_rows(struct request *r, struct buf *list);
 
 /* ---- find.c ---- */
 void jobs_actions(struct api *a, struct request *r, struct span id);

@@ -289,12 +289,16 @@ void schedules_show(struct api *a, struct request *r, struct span name)
 static void answer_page(struct call *c, struct buf *body, const char *path,
                         const char *next_after)
 {
-    char link[200];
+    struct buf link = BUF(2048);
     buf_add_char(body, '\n');
-    snprintf(link, sizeof link, "<%s?limit=%zu&after=%s>; rel=\"next\"", path, c->page,
-             next_after ? next_after : "");
+    buf_fmt(&link, "<%s?limit=%zu&after=%s", path, c->page, next_after ? next_after : "");
+    request_query_copy(c->request, "fields", &link);
+    buf_add_text(&link, ">; rel=\"next\"");
+    buf_add_char(&link, '\0');
+    bool more = next_after && !link.failed;
     answer_json(c->request, 200, body,
-                (const char *const[]){next_after ? "Link" : NULL, link, NULL});
+                (const char *const[]){more ? "Link" : NULL, link.p, NULL});
+    buf_free(&link);
 }
 
 static void on_listed(struct call *c)

@@ -33,7 +33,7 @@ struct json_w view_list(struct buf *body)
     return w;
 }
 
-void view_list_close(struct json_w *w, size_t limit, struct span next_after)
+void view_list_page(struct json_w *w, size_t limit, struct span next_after)
 {
     json_close_array(w);
     json_key(w, "page");
@@ -41,6 +41,11 @@ void view_list_close(struct json_w *w, size_t limit, struct span next_after)
     json_kv_int(w, "limit", (int64_t)limit);
     json_kv_bool(w, "has_more", next_after.n > 0);
     json_kv_text(w, "next_after", next_after.n ? next_after : SPAN_NONE);
+}
+
+void view_list_close(struct json_w *w, size_t limit, struct span next_after)
+{
+    view_list_page(w, limit, next_after);
     json_close(w);
     json_close(w);
 }

@@ -25,5 +25,7 @@ void view_time(struct json_w *w, const char *key, int64_t ms);
  * page. What is written between the two are its rows. */
 struct json_w view_list(struct buf *body);
 void view_list_close(struct json_w *w, size_t limit, struct span next_after);
+/* Likewise, up to within the page: what else the page and the list have follows. */
+void view_list_page(struct json_w *w, size_t limit, struct span next_after);
 /* The members options and labels: labels are kept among the options, and shown beside them. */
 void view_options(struct json_w *w, struct span spec, struct json_parser *parser);

@@ -12,7 +12,7 @@ static const struct flag flags[] = {
     {"since-last", 0, NULL, FLAG_SWITCH, AT(since_last), "only posts that earlier jobs of the same target have not brought"},
     {"include", 0, "KINDS", FLAG_VALUE, AT(include), "bring in posts of kinds that the list leaves out: replies,reposts,quotes"},
     {"exclude", 0, "KINDS", FLAG_VALUE, AT(exclude), "leave out posts of these kinds: replies,reposts,quotes"},
-    {"fields", 0, "NAMES", FLAG_VALUE, AT(fields), "only these of each record: id,text,counts.like"},
+    {"fields", 0, "NAMES", FLAG_VALUE, AT(fields), "only these of each record: id,text,counts.like; of jobs list: of each job"},
     {"site", 0, "SITE", FLAG_VALUE, AT(site), "site pack to use, default x; replay: or the folder of one, default that of the job; jobs cancel, queues list: only of this site"},
     {"evidence", 0, "never|on_failure|always", FLAG_VALUE, AT(evidence), "when what is read is kept; else as configured"},
     {"cron", 0, "FIELDS", FLAG_VALUE, AT(cron), "minute hour day month weekday: '30 2 * * *'; or @daily and the like"},
@@ -99,6 +99,8 @@ static const struct flag flags[] = {
     {"held", 0, NULL, FLAG_SWITCH, AT(held), "only jobs that are held"},
     {"label", 0, "NAME=VALUE", FLAG_MANY, AT(labels), "a word to find the job again: team=press; jobs set: team= takes it back; with a filter: only jobs that have it; may come again"},
     {"oldest", 0, NULL, FLAG_SWITCH, AT(oldest), "of jobs list: the oldest first"},
+    {"sort", 0, "NAME", FLAG_VALUE, AT(sort), "of jobs list: -created_at (else), created_at, -finished_at or finished_at; by finished_at only those that have ended"},
+    {"count", 0, "estimate|exact", FLAG_VALUE, AT(count), "of jobs list: say how many there are; exact counts up to 10000"},
     {"max-depth", 0, "N", FLAG_VALUE, AT(max_depth), "of queues set: so many jobs may wait in it, 0 any number, or default"},
     {"overflow", 0, "refuse|drop_last|default", FLAG_VALUE, AT(overflow), "of queues set: what becomes of one more"},
     {"wait", 0, "TIME", FLAG_MAYBE, AT(wait), "until it has ended, at most --wait=TIME: then it goes on, and the exit status is 3"},
@@ -142,7 +144,7 @@ enum { FLAGS = sizeof flags / sizeof *flags };
 static const struct command commands[] = {
     {"get", "", "KIND TARGET", SERVED WISH " csv out cancel-on-interrupt ", get_run, "the records of one target"},
 
-    {"jobs", "list", "", SERVED FILTER " limit oldest ", jobs_run, "the newest jobs"},
+    {"jobs", "list", "", SERVED FILTER " limit oldest sort count fields ", jobs_run, "the newest jobs"},
     {"jobs", "create", "KIND TARGET", SERVED WISH WAIT " dry-run ", jobs_run, "submits what get would, prints the id, does not wait"},
     {"jobs", "show", "JOB", SERVED, jobs_run, "what became of it, and what it waits for"},
     {"jobs", "cancel", "[JOB...]", SERVED MANY " force grace reason ", jobs_run, "ends those that wait, asks those that run to stop"},
@@ -309,6 +311,8 @@ static const struct verb verbs[] = {
     {"jobs", "list", "submit jobs to a running service, look at them, and stop them",
      "fulmar jobs create posts @nasa --limit 200 --class bulk --not-before 2026-02-07\n"
      "fulmar jobs list [--state active] [--site x] [--failure drift] [--limit 20]\n"
+     "fulmar jobs list --sort -finished_at --count estimate\n"
+     "fulmar jobs list --state dead --fields id,target,failure -o jsonl\n"
      "fulmar jobs show JOB\n"
      "fulmar jobs cancel JOB... [--force] [--reason TEXT]\n"
      "fulmar jobs cancel --state ready [--site x] [--dry-run]\n"

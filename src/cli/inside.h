@@ -68,6 +68,7 @@ struct cli {
         *unique, *on_conflict;
     const char *max_age, *stale_if_error, *coalesce;
     const char *retry_max, *retry_base, *retry_cap, *retry_factor;
+    const char *sort, *count;
     const char *by, *weight, *max_running, *burst, *ttl;
     const char *color, *time; /* read by face_start() */
     int verbose;              /* how often -v was given */

@@ -80,6 +80,19 @@ static void print_heading(const struct cli *c)
     printf("TARGET%s%s\n", c->wide ? " LABELS" : "", face_off(stdout));
 }
 
+/* Where it was asked for. */
+static void note_count(const struct cli *c, struct json root)
+{
+    struct span kind = ask_text(root, "counts.kind");
+    long long n = ask_number(root, "counts.value");
+    if (kind.n)
+        cli_note(c, "%s%lld job%s",
+                 span_is(kind, "gte")        ? "at least "
+                 : span_is(kind, "estimate") ? "about "
+                                             : "",
+                 n, n == 1 ? "" : "s");
+}
+
 static int print_list(struct cli *c, struct client_answer *a)
 {
     struct json_parser *parser = json_parser_new(SERVICE_ANSWER_MAX);
@@ -98,6 +111,7 @@ static int print_list(struct cli *c, struct client_answer *a)
     for (struct json_iter i = json_each(data); json_next(&i);)
         print_row(c, i.value);
     bool more = false;
+    note_count(c, root);
     if (json_bool(json_path(root, "page.has_more"), &more) && more)
         cli_note(c, "there are more: --limit N, or a filter such as --state STATE");
     json_parser_free(&parser);
@@ -390,7 +404,9 @@ int jobs_run(struct cli *c)
         return cli_usage("jobs", "--limit must be 1 to %d, not '%.40s'", LIST_MAX, c->limit);
     if (action == LIST)
         code = parts_check_labels(c, "jobs", false);
-    else
+    if (action == LIST && !code)
+        code = many_check_list(c);
+    else if (action != LIST)
         code = takes_filter(action) ? many_check(c) : ask_jobs(c, action == WAIT);
     if (!code && takes_filter(action) && c->word_count < 3)
         return many_run(c);

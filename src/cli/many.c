@@ -3,6 +3,7 @@
 #include "cli/ask.h"
 #include "cli/parts.h"
 
+#include "base/text.h"
 #include "store/dead.h"
 
 enum { BODY_MAX = 64 * 1024 };
@@ -27,14 +28,34 @@ static bool has_filter(const struct cli *c)
     return c->held || c->labels[0] || parts_any(c, parts, PARTS);
 }
 
+static void add_part(struct buf *path, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    buf_fmt(path, "&%s=", name);
+    text_add_url_escaped(path, span_of(value));
+}
+
 void many_add_query(struct buf *path, const struct cli *c)
 {
     parts_add_query(path, c, parts, PARTS);
     if (c->held)
         buf_add_text(path, "&held=true");
     parts_add_labels(path, c);
-    if (c->oldest)
-        buf_add_text(path, "&sort=created_at");
+    add_part(path, "sort", c->oldest ? "created_at" : c->sort);
+    add_part(path, "count", c->count);
+    add_part(path, "fields", c->fields);
+}
+
+int many_check_list(const struct cli *c)
+{
+    if (c->oldest && c->sort)
+        return cli_usage("jobs", "--oldest is --sort created_at: give one of them");
+    if (c->fields && !c->json)
+        return cli_usage(
+            "jobs",
+            "--fields goes with --json, -o jsonl, csv or plain, or --jq; a table has -o wide");
+    return EXIT_DONE;
 }
 
 static void put_filter(struct json_w *w, const struct cli *c)

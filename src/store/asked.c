@@ -74,6 +74,18 @@ err asked_lane(struct span name, struct lane_name *out, struct fault *f)
 
 /* ---- jobs by what they are ---- */
 
+err asked_no_after(struct span id, struct fault *f)
+{
+    return fail(f, E_NOT_FOUND, "there is no job %.*s to go on after", SP(span_cut(id, 0, 60)));
+}
+
+err asked_after_runs(struct span id, struct fault *f)
+{
+    return fail(f, E_CONFLICT,
+                "job %.*s has not ended: a list in the order of ends cannot go on after it",
+                SP(span_cut(id, 0, 60)));
+}
+
 err asked_filter(const struct jobs_filter *by, struct fault *f)
 {
     if (by->site.n >= SITE_NAME || by->kind.n >= SITE_NAME || by->target.n > TARGET_MAX ||

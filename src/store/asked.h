@@ -19,6 +19,9 @@ enum {
 };
 
 #define ACCEPT_DROPPED "its lane was full, and a job that starts before it came"
+/* Of a list that is to go on after a job. */
+err asked_no_after(struct span id, struct fault *f);
+err asked_after_runs(struct span id, struct fault *f);
 MUST_USE err asked_filter(const struct jobs_filter *filter, struct fault *f);
 /* E_BAD_INPUT. out borrows from the arguments. */
 MUST_USE err asked_accept(const struct accept_args *args, struct lane_name *out,

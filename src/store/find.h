@@ -36,15 +36,24 @@ enum { FIND_LOOKS = 5000, FIND_MOST = 501 };
 struct jobs_find {
     struct jobs_filter filter;
     struct span after; /* id of the last one seen; empty: from the beginning */
+    /* by_end: when `after` had ended as it was seen, so that one that runs again or is gone meanwhile holds nobody up: those
+     * that ended in the same millisecond may come again then. 0: as it has now */
+    int64_t after_ended_ms;
+    bool
+        by_end; /* in the order in which they ended, those that have; else as they were accepted */
     bool oldest_first; /* else the newest first */
     size_t limit;      /* 1-FIND_MOST */
-    bool only_count;   /* the jobs themselves are not wanted: the answer may be without them */
+    bool
+        only_count; /* the jobs themselves are not wanted: the answer may be without them, and of more than `limit` */
 };
 struct jobs_found {
     struct job_view
         *jobs; /* in the arena, which stays until the reader has finished with them */
     size_t count;
-    char next[ID_TEXT]; /* not all was looked at: go on after this one; empty: it was */
+    size_t looked;         /* jobs that were looked at for it */
+    char next[ID_TEXT];    /* not all was looked at: go on after this one; empty: it was */
+    int64_t next_ended_ms; /* after_ended_ms of that, of by_end */
 };
+/* E_NOT_FOUND: there is no job `after`; E_CONFLICT: it has not ended. */
 MUST_USE err store_jobs_find(struct store *s, const struct jobs_find *q, wall now,
                              struct arena *a, struct jobs_found *out, struct fault *f);

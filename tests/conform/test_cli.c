@@ -1847,6 +1847,13 @@ static void jobs_are_found_by_what_they_are_and_many_are_touched_at_once(void **
                ".data | length");
     EXPECT_OUT("3\n", server_flag(), "jobs", "list", "--target", "manyone", "--queue",
                "many/x/normal", "--oldest", "--jq", ".data | length");
+    EXPECT_OUT("{\"state\":\"scheduled\"}\n", server_flag(), "jobs", "list", "--tenant", "many",
+               "--sort", "created_at", "--fields", "state", "--limit", "1", "-o", "jsonl");
+    EXPECT(0, "3 jobs", server_flag(), "jobs", "list", "--tenant", "many", "--count", "exact");
+    EXPECT(65, "sort is none of", server_flag(), "jobs", "list", "--sort", "end");
+    EXPECT(64, "--fields goes with", server_flag(), "jobs", "list", "--fields", "id");
+    EXPECT(64, "give one of them", server_flag(), "jobs", "list", "--oldest", "--sort",
+           "created_at");
     EXPECT_OUT("0\n", server_flag(), "jobs", "list", "--tenant", "many", "--held", "--jq",
                ".data | length");
     EXPECT_OUT("3 jobs would be held", server_flag(), "jobs", "hold", "--tenant", "many",

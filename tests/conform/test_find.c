@@ -191,6 +191,180 @@ static void pages_lead_through_all_that_match(void **state)
     assert_int_equal(store_jobs_find(w->s, &q, now(), w->a, &none, &w->f), E_NOT_FOUND);
 }
 
+/* ---- in the order of ends ---- */
+
+static void ends_at(const char *id, int64_t at, enum job_state how)
+{
+    struct lease l;
+    w->now = at;
+    if (how == JOB_CANCELLED) {
+        cancel(id, false);
+        return;
+    }
+    l = start_next();
+    if (strcmp(l.id, id) != 0)
+        fail_msg("%s runs, not %s", l.id, id);
+    finish(&l, how == JOB_DEAD ? FAILURE_DRIFT : FAILURE_NONE);
+}
+
+static struct jobs_find by_end(bool oldest_first)
+{
+    return (struct jobs_find){.filter = jobs_filter_all(),
+                              .by_end = true,
+                              .oldest_first = oldest_first,
+                              .limit = 100};
+}
+
+static void ended(const struct jobs_find *q, const char *const *ids)
+{
+    struct jobs_found found = find(q);
+    size_t n = 0;
+    for (; ids[n]; n++)
+        if (n >= found.count || strcmp(found.jobs[n].id, ids[n]) != 0)
+            fail_msg("%zu found, job %zu is %s, not %s", found.count, n,
+                     n < found.count ? found.jobs[n].id : "none", ids[n]);
+    assert_int_equal(found.count, n);
+    assert_int_equal(found.next[0], '\0');
+}
+#define ENDED(q, ...) ended(q, (const char *const[]){__VA_ARGS__, NULL})
+
+static void ended_jobs_are_listed_in_the_order_of_their_ends(void **state)
+{
+    (void)state;
+    WITH(fail_max, 1);
+    const char *a = accept_job(), *b = accept_job(), *c = accept_job(), *d = accept_job();
+    accept_job();
+    ends_at(d, T0 + HOUR, JOB_CANCELLED);
+    ends_at(a, T0 + 2 * HOUR, JOB_SUCCEEDED);
+    ends_at(b, T0 + 3 * HOUR, JOB_DEAD);
+    ends_at(c, T0 + 4 * HOUR, JOB_SUCCEEDED);
+    struct jobs_find q = by_end(false);
+    ENDED(&q, c, b, a, d);
+    q.after = span_of(b);
+    ENDED(&q, a, d);
+    q = by_end(true);
+    ENDED(&q, d, a, b, c);
+    q.after = span_of(a);
+    ENDED(&q, b, c);
+    q = by_end(true);
+    q.filter.states = 1U << JOB_DEAD;
+    ENDED(&q, b);
+    q.filter.states = 1U << JOB_DEAD | 1U << JOB_CANCELLED;
+    ENDED(&q, d, b);
+    q.filter.states = 1U << JOB_SUCCEEDED;
+    q.filter.since_ms = T0 + HOUR;
+    ended(&q, (const char *const[]){NULL});
+}
+
+/* Whose end a page stopped at may run again, or be gone: the next one goes on there, and loses nothing. */
+static void a_page_by_ends_goes_on_where_its_job_was(void **state)
+{
+    (void)state;
+    struct jobs_found none;
+    const char *a = accept_job(), *b = accept_job(), *c = accept_job(), *runs = accept_job();
+    ends_at(a, T0 + HOUR, JOB_CANCELLED);
+    ends_at(b, T0 + 2 * HOUR, JOB_CANCELLED);
+    ends_at(c, T0 + 3 * HOUR, JOB_CANCELLED);
+    struct jobs_find q = by_end(true);
+    q.after = span_of(b);
+    struct replay_args again = {.id = span_of(b)};
+    struct replay_reply reply;
+    begin();
+    assert_int_equal(store_replay(w->s, &again, now(), &reply, &w->f), E_OK);
+    commit();
+    assert_int_equal(store_jobs_find(w->s, &q, now(), w->a, &none, &w->f), E_CONFLICT);
+    w->f = (struct fault){0};
+    q.after_ended_ms = T0 + 2 * HOUR;
+    ENDED(&q, c);
+    q.oldest_first = false;
+    ENDED(&q, a);
+    w->now += HOUR;
+    cancel(b, false); /* it ended again, and later */
+    ENDED(&q, a);
+    q.after = span_of(runs);
+    q.after_ended_ms = 0;
+    assert_int_equal(store_jobs_find(w->s, &q, now(), w->a, &none, &w->f), E_CONFLICT);
+    w->f = (struct fault){0};
+    q.after = SPAN("job_none");
+    assert_int_equal(store_jobs_find(w->s, &q, now(), w->a, &none, &w->f), E_NOT_FOUND);
+    w->f = (struct fault){0};
+    q.after_ended_ms = T0 + 2 * HOUR;
+    ENDED(&q, a);
+    begin();
+    assert_int_equal(store_forget(w->s, span_of(a), now(), &w->f), E_OK);
+    commit();
+    q.after = span_of(a);
+    q.after_ended_ms = T0 + HOUR;
+    q.oldest_first = true;
+    ENDED(&q, c, b);
+}
+
+/* Thousands, dead ones among them: each once. */
+static void jobs_that_ended_at_one_moment_are_each_on_one_page(void **state)
+{
+    (void)state;
+    enum { JOBS = 5200, PAGE = 500 };
+    static const char *ids[JOBS];
+    static bool seen[2 * JOBS];
+    WITH(fail_max, 1);
+    int64_t dead = 0;
+    for (int i = 0; i < JOBS; i++) {
+        if (!w->in_group)
+            begin();
+        ids[i] = accept_in("x/normal");
+        if (i % 1000 == 999)
+            commit();
+    }
+    if (w->in_group)
+        commit();
+    for (; dead < 20; dead++) {
+        struct lease l = start_next();
+        finish(&l, FAILURE_SUSPENDED);
+    }
+    for (int i = (int)dead; i < JOBS; i++) {
+        struct cancel_args gone = {.id = span_of(ids[i])};
+        struct cancel_reply reply;
+        if (!w->in_group)
+            begin();
+        assert_int_equal(store_cancel(w->s, &gone, now(), &reply, &w->f), E_OK);
+        if (i % 1000 == 999)
+            commit();
+    }
+    if (w->in_group)
+        commit();
+    for (int up = 0; up < 2; up++) {
+        struct jobs_find q = by_end(up == 1);
+        struct jobs_found found;
+        char after[ID_TEXT] = "";
+        int64_t n = 0, last = up ? 0 : INT64_MAX;
+        memset(seen, 0, sizeof seen);
+        q.limit = PAGE;
+        do {
+            q.after = span_of(after);
+            found = find(&q);
+            for (size_t i = 0; i < found.count; i++, n++) {
+                const struct job_view *job = &found.jobs[i];
+                int64_t number = strtoll(job->id + 4, NULL, 10) % (int64_t)(2 * JOBS);
+                assert_true(up ? job->finished_ms >= last : job->finished_ms <= last);
+                assert_false(seen[number]);
+                seen[number] = true;
+                last = job->finished_ms;
+            }
+            memcpy(after, found.next, sizeof after);
+            q.after_ended_ms = found.next_ended_ms;
+        } while (found.next[0]);
+        assert_int_equal(n, JOBS);
+    }
+    struct jobs_find q = by_end(true);
+    q.filter.states = 1U << JOB_DEAD;
+    assert_int_equal(find(&q).count, dead);
+    q.only_count = true;
+    q.filter.states = 1U << JOB_CANCELLED;
+    q.limit = FIND_MOST;
+    struct jobs_found found = find(&q);
+    assert_true(found.count >= FIND_MOST - 1 && found.looked >= found.count);
+}
+
 /* ---- operations on many ---- */
 
 static int64_t operations;
@@ -428,6 +602,9 @@ static const struct CMUnitTest tests[] = {
     S(states_failures_and_holds_are_found),
     S(jobs_are_found_by_all_of_their_labels),
     S(pages_lead_through_all_that_match),
+    S(ended_jobs_are_listed_in_the_order_of_their_ends),
+    S(a_page_by_ends_goes_on_where_its_job_was),
+    S(jobs_that_ended_at_one_moment_are_each_on_one_page),
     S(many_are_held_and_let_go),
     S(priorities_of_many_change),
     S(many_are_cancelled_and_those_that_run_are_asked),

@@ -914,7 +914,6 @@ static void what_the_client_has_is_not_sent_again(void **state)
     arena_free(&a);
 }
 
-/* Set by whomever, and told when the store has it. */
 /* Of a connection that stays: from the answer to the next one. The head has all that the whole answer has of these. */
 static void expect_unchanged(int fd, const char *method, const char *path, const char *tag)
 {
@@ -968,6 +967,7 @@ static void an_answer_without_its_body_tells_its_length_and_the_connection_goes_
     arena_free(&a);
 }
 
+/* Set by whomever, and told when the store has it. */
 static void expect_mode(const char *mode)
 {
     mono late = mono_add(clock_mono(), 10000);
@@ -2869,6 +2869,8 @@ int main(void)
         cmocka_unit_test(a_key_makes_a_request_repeatable),
         cmocka_unit_test(orders_of_a_stream_are_accepted_while_they_come),
         cmocka_unit_test(what_the_client_has_is_not_sent_again),
+        cmocka_unit_test(
+            an_answer_without_its_body_tells_its_length_and_the_connection_goes_on),
         cmocka_unit_test(every_answer_says_the_mode_that_is_not_normal),
         cmocka_unit_test(cancelling_follows_the_state),
         cmocka_unit_test(a_cancel_by_force_is_at_once_and_says_why),
@@ -2899,8 +2901,6 @@ int main(void)
         cmocka_unit_test(a_request_that_waits_is_answered_when_the_job_ends),
         cmocka_unit_test(a_request_that_waited_long_enough_says_how_it_is),
         cmocka_unit_test(who_submits_may_wait_for_the_end),
-        cmocka_unit_test(
-            an_answer_without_its_body_tells_its_length_and_the_connection_goes_on),
         cmocka_unit_test(who_waits_for_a_job_that_goes_is_answered),
         cmocka_unit_test(a_result_is_where_the_records_are),
         cmocka_unit_test(a_batch_is_waited_for_too),

@@ -144,8 +144,7 @@ err job_place(struct store *s, struct span id, wall now, int64_t *out, struct fa
     if (e)
         return e;
     if (said(&r) == SAID_NONE)
-        return fail(f, E_NOT_FOUND, "there is no job %.*s to go on after",
-                    SP(span_cut(id, 0, 60)));
+        return asked_no_after(id, f);
     *out = reply_field(reply_list(reply_list(&r, 1), VIEW_FIELDS), "sq");
     return E_OK;
 }
@@ -220,18 +219,53 @@ void call_filter(struct call *c, const struct jobs_filter *by)
     call_text(c, by->labels);
 }
 
-enum { FOUND_PLACE = 1, FOUND_ID, FOUND_FIRST };
+enum { FOUND_PLACE = 1, FOUND_ID, FOUND_LOOKED, FOUND_FIRST };
 
-static err next_found(struct store *s, const struct jobs_find *q, int64_t place, size_t most,
-                      wall now, struct reply *out, struct fault *f)
+/* Where the next look begins: a number, or a time and whose end that was. */
+struct behind {
+    int64_t at;
+    char id[ID_TEXT];
+};
+
+static err ended_at(struct store *s, struct span id, wall now, int64_t *out, struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    call_text(&c, SPAN("one"));
+    call_text(&c, id);
+    err e = store_look(s, SCRIPT_VIEW, &c, now, &r, f);
+    if (!e && said(&r) == SAID_NONE)
+        e = asked_no_after(id, f);
+    if (!e)
+        *out = reply_field(reply_list(reply_list(&r, 1), VIEW_FIELDS), "fa");
+    return !e && !*out ? asked_after_runs(id, f) : e;
+}
+
+static err start_of(struct store *s, const struct jobs_find *q, wall now, struct behind *out,
+                    struct fault *f)
+{
+    *out = (struct behind){.at = -1};
+    if (!q->after.n)
+        return E_OK;
+    span_copy(q->after, out->id, sizeof out->id);
+    out->at = q->after_ended_ms;
+    if (!q->by_end)
+        return job_place(s, q->after, now, &out->at, f);
+    return out->at ? E_OK : ended_at(s, q->after, now, &out->at, f);
+}
+
+static err next_found(struct store *s, const struct jobs_find *q, const struct behind *place,
+                      size_t most, wall now, struct reply *out, struct fault *f)
 {
     struct call c = {0};
     store_fresh(s);
     call_text(&c, SPAN("find"));
-    call_number(&c, place);
-    call_number(&c, (int64_t)(most < VIEWS_STEP ? most : VIEWS_STEP));
+    call_number(&c, place->at);
+    call_number(&c, q->only_count ? 0 : (int64_t)(most < VIEWS_STEP ? most : VIEWS_STEP));
     call_flag(&c, q->oldest_first);
     call_filter(&c, &q->filter);
+    call_flag(&c, q->by_end);
+    call_text(&c, span_of(place->id));
     return store_look(s, SCRIPT_VIEW, &c, now, out, f);
 }
 
@@ -242,8 +276,10 @@ static err add_found(const struct reply *r, struct arena *a, struct jobs_found *
     for (size_t i = FOUND_FIRST; !e && i < r->count; i++) {
         struct job_view *v = &out->jobs[out->count];
         e = job_view_of(reply_list(r, i), a, v, out->count ? NULL : f);
-        if (!e)
+        if (!e) {
             memcpy(out->next, v->id, sizeof out->next);
+            out->next_ended_ms = v->finished_ms;
+        }
         out->count += e == E_OK;
     }
     return e;
@@ -254,11 +290,11 @@ err redis_jobs_find(struct store *s, const struct jobs_find *q, wall now, struct
 {
     need(q->limit >= 1 && q->limit <= FIND_MOST);
     struct reply r = {0};
-    int64_t place = -1;
+    struct behind place;
     err e = asked_filter(&q->filter, f);
     store_fresh(s);
-    if (!e && q->after.n)
-        e = job_place(s, q->after, now, &place, f);
+    if (!e)
+        e = start_of(s, q, now, &place, f);
     if (e)
         return e;
     struct jobs_found found = {.jobs = arena_try(a, q->limit * sizeof *found.jobs)};
@@ -266,14 +302,19 @@ err redis_jobs_find(struct store *s, const struct jobs_find *q, wall now, struct
         return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
     bool over = false;
     for (int looks = 0; !e && !over && looks < FIND_LOOKS / FIND_STEP; looks++) {
-        e = next_found(s, q, place, q->limit - found.count, now, &r, f);
-        if (!e)
+        e = next_found(s, q, &place, q->limit - found.count, now, &r, f);
+        if (!e && q->only_count)
+            found.count += (size_t)reply_number(&r, FOUND_FIRST);
+        else if (!e)
             e = add_found(&r, a, &found, f);
         if (e)
             break;
-        place = reply_number(&r, FOUND_PLACE);
+        place.at = reply_number(&r, FOUND_PLACE);
+        found.looked += (size_t)reply_number(&r, FOUND_LOOKED);
+        found.next_ended_ms = place.at;
         span_copy(reply_text(&r, FOUND_ID), found.next, sizeof found.next);
-        over = place < 0 || found.count == q->limit;
+        memcpy(place.id, found.next, sizeof place.id);
+        over = place.at < 0 || found.count >= q->limit;
     }
     /* What fits is answered; the reader goes on after the last one. */
     if (e && !(e == E_TOO_BIG && found.count > 0))

@@ -321,6 +321,13 @@ void job_view_waiting(const struct store *s, wall now, struct job_view *v);
 MUST_USE err job_views_take(struct store *s, wall now, struct query *q, size_t limit,
                             struct arena *a, struct job_view **out, size_t *out_count,
                             struct fault *f);
+/* As sqlite_job(), but its place among others. */
+MUST_USE err job_view_find(struct store *s, struct span id, wall now, struct arena *a,
+                           struct job_view *out, struct fault *f);
+/* The number of the job that a list goes on after; untouched when nothing was seen yet. E_NOT_FOUND. */
+MUST_USE err job_views_start(struct store *s, struct span after, int64_t *out_seq,
+                             struct fault *f);
+/* ---- find.c ---- */
 /* Jobs behind a number that may match, by number, each as find_read() reads it: first its number and its id. */
 MUST_USE err find_ask(struct store *s, const struct jobs_filter *by, bool oldest_first,
                       int64_t place, int64_t most, struct query **out, struct fault *f);

@@ -26,9 +26,11 @@
     "j.max_fail,j.n_fail-j.fail_base"                                                                                          \
     " FROM jobs j JOIN lanes l USING(lane_id)"
 
-#define SQL_FOUND                                                                              \
-    "j.seq,j.id,j.state,j.failure,j.site,j.kind,j.target,l.name,j.created_at,j.run_at,j.spec"  \
-    " FROM jobs j JOIN lanes l USING(lane_id)"
+#define SQL_FOUND_COLUMNS                                                                      \
+    "j.seq,j.id,j.state,j.failure,j.site,j.kind,j.target,l.name,j.created_at,j.run_at,j.spec,coalesce(j.finished_at,0)"
+#define SQL_FOUND SQL_FOUND_COLUMNS " FROM jobs j JOIN lanes l USING(lane_id)"
+#define SQL_FOUND_ENDED(index)                                                                 \
+    SQL_FOUND_COLUMNS " FROM jobs j INDEXED BY " index " CROSS JOIN lanes l USING(lane_id)"
 
 /* clang-format off */
 #define SQL_EVIDENCE_VIEW \
@@ -306,6 +308,15 @@
     X(SQL_FIND_OLD, "SELECT " SQL_FOUND " WHERE j.seq>?1 ORDER BY j.seq LIMIT ?2")             \
     X(SQL_FIND_NEW_IN_STATE, "SELECT " SQL_FOUND " WHERE j.state=?3 AND j.seq<?1 ORDER BY j.seq DESC LIMIT ?2") \
     X(SQL_FIND_OLD_IN_STATE, "SELECT " SQL_FOUND " WHERE j.state=?3 AND j.seq>?1 ORDER BY j.seq LIMIT ?2") \
+    X(SQL_ENDED, "SELECT coalesce(finished_at,0),state=5,bytes,seq FROM jobs WHERE id=?1")     \
+    X(SQL_FIND_ENDED_NEW, "SELECT " SQL_FOUND_ENDED("jobs_kept") " WHERE j.finished_at IS NOT NULL AND j.state<>5" \
+                          " AND (j.finished_at,j.bytes,j.seq)<(?1,?2,?3) ORDER BY j.finished_at DESC,j.bytes DESC,j.seq DESC LIMIT ?4") \
+    X(SQL_FIND_ENDED_OLD, "SELECT " SQL_FOUND_ENDED("jobs_kept") " WHERE j.finished_at IS NOT NULL AND j.state<>5" \
+                          " AND (j.finished_at,j.bytes,j.seq)>(?1,?2,?3) ORDER BY j.finished_at,j.bytes,j.seq LIMIT ?4") \
+    X(SQL_FIND_DEAD_NEW, "SELECT " SQL_FOUND_ENDED("jobs_dead") " WHERE j.state=5 AND (j.finished_at,j.seq)<(?1,?2)" \
+                         " ORDER BY j.finished_at DESC,j.seq DESC LIMIT ?3")                   \
+    X(SQL_FIND_DEAD_OLD, "SELECT " SQL_FOUND_ENDED("jobs_dead") " WHERE j.state=5 AND (j.finished_at,j.seq)>(?1,?2)" \
+                         " ORDER BY j.finished_at,j.seq LIMIT ?3")                             \
     X(SQL_ITEMS, "SELECT k.ord,i.kind,i.item_id,i.json FROM job_items k CROSS JOIN items i USING(iid)" \
                  " WHERE k.job=?1 AND k.ord>?2 AND (?3<0 OR i.kind=?3) ORDER BY k.ord LIMIT ?4") \
     SQL_CHECK_TABLE(X)                                                                         \

@@ -162,19 +162,22 @@ err sqlite_keyed(struct store *s, struct span tenant, struct span key, wall now,
     return e;
 }
 
-/* Jobs before this number come next; all when nothing was seen yet. */
-static err start_of(struct store *s, struct span after, int64_t *out_seq, struct fault *f)
+err job_view_find(struct store *s, struct span id, wall now, struct arena *a,
+                  struct job_view *out, struct fault *f)
 {
-    *out_seq = INT64_MAX;
+    struct place place;
+    return read_one(s, id, now, a, out, &place, f);
+}
+
+err job_views_start(struct store *s, struct span after, int64_t *out_seq, struct fault *f)
+{
     if (after.n == 0)
         return E_OK;
     struct query *q;
     err e = db_ask(s->db, SQL_SEQ, &q, f, DB_T(after));
     if (!e)
         e = db_take_number(q, out_seq, f);
-    return e == E_END ? fail(f, E_NOT_FOUND, "there is no job %.*s to go on after",
-                             SP(span_cut(after, 0, 60)))
-                      : e;
+    return e == E_END ? asked_no_after(after, f) : e;
 }
 
 err job_views_take(struct store *s, wall now, struct query *q, size_t limit, struct arena *a,
@@ -201,118 +204,15 @@ err sqlite_jobs(struct store *s, const struct jobs_query *query, wall now, struc
                 struct job_view **out_jobs, size_t *out_count, struct fault *f)
 {
     need(query->limit >= 1 && query->limit <= 500);
-    int64_t before;
+    int64_t before = INT64_MAX;
     struct query *q;
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
-    err e = start_of(s, query->after, &before, f);
+    err e = job_views_start(s, query->after, &before, f);
     if (e)
         return e;
     e = query->state < 0 ? db_ask(s->db, SQL_VIEWS, &q, f, DB_I(before), DB_I(query->limit))
                          : db_ask(s->db, SQL_VIEWS_IN_STATE, &q, f, DB_I(before),
                                   DB_I(query->limit), DB_I(query->state));
     return e ? e : job_views_take(s, now, q, query->limit, a, out_jobs, out_count, f);
-}
-
-/* ---- by a filter ---- */
-
-void find_read(struct query *q, struct jobs_facts *out)
-{
-    *out = (struct jobs_facts){
-        .state = (enum job_state)db_int(q, 2),
-        .failure = (enum failure_class)db_int(q, 3),
-        .site = db_text(q, 4),
-        .kind = db_text(q, 5),
-        .target = db_text(q, 6),
-        .lane = db_text(q, 7),
-        .created_ms = db_int(q, 8),
-        .held = db_int(q, 9) == STORE_HELD_MS && db_int(q, 2) <= JOB_SCHEDULED,
-        .spec = db_text(q, 10),
-    };
-}
-
-/* The one state that is wanted; −1: several, or any. */
-static int only_state(unsigned states)
-{
-    for (int i = 0; i < JOB_STATES; i++)
-        if (states == 1U << i)
-            return i;
-    return -1;
-}
-
-err find_ask(struct store *s, const struct jobs_filter *by, bool oldest_first, int64_t place,
-             int64_t most, struct query **out, struct fault *f)
-{
-    int state = only_state(by->states);
-    if (state < 0)
-        return db_ask(s->db, oldest_first ? SQL_FIND_OLD : SQL_FIND_NEW, out, f, DB_I(place),
-                      DB_I(most));
-    return db_ask(s->db, oldest_first ? SQL_FIND_OLD_IN_STATE : SQL_FIND_NEW_IN_STATE, out, f,
-                  DB_I(place), DB_I(most), DB_I(state));
-}
-
-/* The ids of those that match, and where to go on. */
-static err find_ids(struct store *s, const struct jobs_find *find, int64_t place,
-                    char (*ids)[ID_TEXT], struct jobs_found *out, struct fault *f)
-{
-    struct query *q;
-    struct jobs_facts facts;
-    int looks = 0;
-    err e = find_ask(s, &find->filter, find->oldest_first, place, FIND_LOOKS, &q, f);
-    if (e)
-        return e;
-    while (out->count < find->limit && (e = db_step(q, f)) == E_OK) {
-        looks++;
-        find_read(q, &facts);
-        span_copy(db_text(q, 1), out->next, sizeof out->next);
-        if (jobs_filter_matches(&find->filter, &facts))
-            memcpy(ids[out->count++], out->next, sizeof *ids);
-    }
-    db_end(q);
-    if (e == E_END && looks < FIND_LOOKS)
-        out->next[0] = '\0';
-    return e == E_END ? E_OK : e;
-}
-
-/* What fits is answered; the reader goes on after the last one. */
-static err show_found(struct store *s, char (*ids)[ID_TEXT], wall now, struct arena *a,
-                      struct jobs_found *out, struct fault *f)
-{
-    for (size_t i = 0; i < out->count; i++) {
-        struct place place;
-        err e = read_one(s, span_of(ids[i]), now, a, &out->jobs[i], &place, i ? NULL : f);
-        if (e == E_TOO_BIG && i) {
-            out->count = i;
-            memcpy(out->next, ids[i - 1], sizeof out->next);
-            break;
-        }
-        if (e)
-            return e;
-    }
-    reader_unsure(s, a, out->jobs, out->count);
-    return E_OK;
-}
-
-err sqlite_jobs_find(struct store *s, const struct jobs_find *q, wall now, struct arena *a,
-                     struct jobs_found *out, struct fault *f)
-{
-    need(q->limit >= 1 && q->limit <= FIND_MOST);
-    int64_t place = q->oldest_first ? 0 : INT64_MAX;
-    if (!s->db)
-        return fail(f, E_STORE, "the job store is closed");
-    err e = asked_filter(&q->filter, f);
-    if (!e && q->after.n)
-        e = start_of(s, q->after, &place, f);
-    if (e)
-        return e;
-    struct jobs_found found = {.jobs = arena_try(a, q->limit * sizeof *found.jobs)};
-    char(*ids)[ID_TEXT] = arena_try(a, q->limit * sizeof *ids);
-    if (!found.jobs || !ids)
-        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
-    e = find_ids(s, q, place, ids, &found, f);
-    if (!e && !q->only_count)
-        e = show_found(s, ids, now, a, &found, f);
-    if (!e)
-        *out = found;
-    return e;
 }

@@ -65,3 +65,43 @@ function M.next_jobs(states, from, up, most)
     end
     return all
 end
+-- Where the members of an index of ended jobs begin that come behind the end of job `id` at `at` (-1: all do); `dead`: it is that
+-- of the dead ones. Of one millisecond the dead ones are behind the others, each by number; where the job did not end then, or is
+-- gone, all of that millisecond come.
+local function behind(key, dead, at, id, up)
+    local j = M.job(id)
+    local exact = j and j.st > ACTIVE and j.fa == at
+    if at < 0 then
+        return 0
+    elseif exact and (j.st == DEAD) == dead then
+        return N(call(up and 'ZRANK' or 'ZREVRANK', key, j.member)) + 1
+    end
+    local edge = (not exact or dead == up) and '(' .. I(at) or I(at)
+    return up and call('ZCOUNT', key, '-inf', edge) or call('ZCOUNT', key, edge, '+inf')
+end
+-- {id, when} of at most `most` jobs in these states in the order of their ends.
+function M.next_ended(states, at, id, up, most)
+    local all = {}
+    for dead = 0, 1 do
+        local key, some = P .. (dead == 1 and 'dead' or 'done'), {}
+        if is_wanted(states, dead == 1 and DEAD or SUCCEEDED) or dead == 0 and (is_wanted(states, CANCELLED) or is_wanted(states, EXPIRED)) then
+            local first = behind(key, dead == 1, at, id, up)
+            some = call(up and 'ZRANGE' or 'ZREVRANGE', key, first, first + most - 1, 'WITHSCORES')
+        end
+        for i = 1, #some, 2 do
+            all[#all + 1] = {id_of(some[i]), N(some[i + 1]), dead, i}
+        end
+    end
+    table.sort(all, function(a, b)
+        if a[2] ~= b[2] then
+            return (a[2] < b[2]) == up
+        elseif a[3] ~= b[3] then
+            return (a[3] < b[3]) == up
+        end
+        return a[4] < b[4]
+    end)
+    for i = #all, most + 1, -1 do
+        all[i] = nil
+    end
+    return all
+end

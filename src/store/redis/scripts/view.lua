@@ -1,8 +1,10 @@
 #!lua flags=allow-oom
 -- view.lua - jobs as people see them. ARGV: 'one', id; 'owner', id: whose records it has; 'keyed', tenant, key: whose id it gave; or 'list', state (-1: all), number before which they were
 -- accepted (-1: the newest), how many (at most 50); or 'batch', id, state (-1: all), number behind which, how many (at most 50); or
--- 'find', number behind which (-1: the beginning), how many (at most 50), whether the oldest come first, the filter.
--- Reply: {R_OK, {job}, ...}, {R_NONE}; of 'find' {R_OK, where to go on (-1: the end), its id, {job}, ...}
+-- 'find', number behind which (-1: the beginning), how many (at most 50; 0: they are only counted), whether the oldest come first,
+-- the filter, whether in the order of their ends (the number is a time then), and behind the end of which job.
+-- Reply: {R_OK, {job}, ...}, {R_NONE}; of 'find' {R_OK, where to go on (-1: the end), its id, how many were looked at, {job}, ... or
+-- how many they are}
 -- A job: {fields and values, fixed texts, cursor, why, report, waiting, until, id, of 'one': how many its lane has before it, or -1}
 -- with find.lua
 local function view(id)
@@ -49,18 +51,22 @@ if A[1] == 'owner' then
 end
 if A[1] == 'find' then
     local from, most, up, f, looks = N(A[2]), min(N(A[3]), 50), A[4] == '1', M.filter(5), 500
-    local some, reply, at = M.next_jobs(f.states, from, up, looks), {R_OK, -1, ''}, nil
-    for i, entry in ipairs(some) do
-        if #reply - 3 == most then
-            break
-        end
-        at = entry
-        if M.fits(f, M.job(entry[1])) then
-            reply[#reply + 1] = view(entry[1])
+    local some = A[17] == '1' and M.next_ended(f.states, from, A[18], up, looks) or M.next_jobs(f.states, from, up, looks)
+    local reply, found, looked = {R_OK, -1, '', 0}, 0, 0
+    while looked < #some and (found < most or most == 0) do
+        looked = looked + 1
+        local id = some[looked][1]
+        if M.fits(f, M.job(id)) then
+            found = found + 1
+            reply[4 + found] = most > 0 and view(id) or nil
         end
     end
-    if #some == looks or #reply - 3 == most then
-        reply[2], reply[3] = at[2], at[1]
+    if #some == looks or looked < #some then
+        reply[2], reply[3] = some[looked][2], some[looked][1]
+    end
+    reply[4] = looked
+    if most == 0 then
+        reply[5] = found
     end
     return reply
 end
