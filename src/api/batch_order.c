@@ -13,7 +13,6 @@ struct reading {
     size_t pack_count;
     struct span *raw; /* orders as JSON */
     size_t count;
-    bool templated;
     struct span calls[BATCH_CALLS];
 };
 
@@ -111,15 +110,15 @@ static void collect(struct reading *r, struct json body)
     struct json jobs, template, targets;
     bool has_jobs = body_given(body, "jobs", &jobs),
          has_template = body_given(body, "template", &template);
-    r->templated = body_given(body, "targets", &targets);
+    r->order->templated = body_given(body, "targets", &targets);
     r->raw = arena_get(r->arena, BATCH_ADD_MOST * sizeof *r->raw);
-    if (has_jobs && (has_template || r->templated))
+    if (has_jobs && (has_template || r->order->templated))
         body_refuse(&r->body, SPAN("/jobs"), "conflict",
                     "give jobs, or a template with targets, not both");
-    else if (has_template != r->templated)
+    else if (has_template != r->order->templated)
         body_refuse(&r->body, has_template ? SPAN("/targets") : SPAN("/template"), "required",
                     "template and targets go together");
-    else if (r->templated)
+    else if (r->order->templated)
         collect_targets(r, template, targets);
     else if (has_jobs)
         collect_jobs(r, jobs);
@@ -204,7 +203,7 @@ static void read_head(struct reading *r, struct json body)
 
 static struct span pointer_of(struct reading *r, size_t index, struct span inner)
 {
-    if (!r->templated)
+    if (!r->order->templated)
         return at(r, "jobs", index, inner);
     if (span_is(inner, "/target"))
         return at(r, "targets", index, SPAN(""));
@@ -233,7 +232,7 @@ static bool read_order(struct reading *r, size_t index)
         return true;
     }
     struct problem_error e = first_of(r, index, &no);
-    bool common = r->templated && span_starts(e.pointer, SPAN("/template"));
+    bool common = r->order->templated && span_starts(e.pointer, SPAN("/template"));
     if (o->partial && !common) {
         o->invalid[o->invalid_count++] = (struct batch_invalid){
             .index = index, .pointer = e.pointer, .code = e.code, .detail = e.detail};

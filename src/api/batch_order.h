@@ -24,6 +24,7 @@ struct batch_order {
     size_t invalid_count;
     struct order calls[BATCH_CALLS];
     bool has_call[BATCH_CALLS];
+    bool templated; /* pointers of its orders are into /template */
 };
 /* adding: to a batch that is there, so that only jobs and mode may be given. False: refusal says why.
  * Everything lives in the arena. */

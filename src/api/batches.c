@@ -157,7 +157,10 @@ struct batch_request {
     struct batch_reply reply;
     struct batch_view view;
     struct span id;
-    bool cancels; /* of a dry run: else it retries */
+    bool cancels;  /* of a dry run: else it retries */
+    uint64_t hash; /* of a body with orders, and how it is asked for: */
+    bool dry, adding;
+    struct callback_wish *wishes; /* of its orders, and behind them of its calls */
 };
 
 static struct batch_request *request_of(struct call *c)
@@ -363,7 +366,7 @@ static struct call *read_request(struct api *a, struct request *r, struct span i
     return NULL;
 }
 
-/* What would be done; nothing is asked of the store. */
+/* What would be done; nothing is written. */
 static void answer_dry(struct call *c, const char *action)
 {
     const struct batch_request *b = request_of(c);
@@ -380,17 +383,9 @@ static void answer_dry(struct call *c, const char *action)
     answer_json(c->request, 200, &body, NULL);
 }
 
-void batches_create(struct api *a, struct request *r, struct span id)
+static void post_create(struct call *c)
 {
-    bool dry;
-    struct call *c = query_dry_run(r, &dry) ? read_request(a, r, id, false) : NULL;
-    if (!c)
-        return;
     struct batch_request *b = request_of(c);
-    if (dry) {
-        answer_dry(c, "create");
-        return;
-    }
     make_id(c->id, "bat");
     b->create = (struct batch_args){
         .id = arena_keep(c->op.arena, span_of(c->id)),
@@ -403,7 +398,7 @@ void batches_create(struct api *a, struct request *r, struct span id)
         .jobs = make_jobs(c, &b->order),
         .count = b->order.count,
         .idempotency_key = span_of(c->key),
-        .request_hash = span_hash(r->body, 0),
+        .request_hash = b->hash,
     };
     for (int i = 0; i < BATCH_CALLS; i++)
         if (b->order.has_call[i] && !make_ticket(c, &b->order.calls[i], &b->create.calls[i]))
@@ -411,26 +406,151 @@ void batches_create(struct api *a, struct request *r, struct span id)
     call_work(c, STORE_WRITE, run_create, b, on_made);
 }
 
-void batches_add(struct api *a, struct request *r, struct span id)
+static void post_add(struct call *c)
 {
-    bool dry;
-    struct call *c = query_dry_run(r, &dry) ? read_request(a, r, id, true) : NULL;
-    if (!c)
-        return;
     struct batch_request *b = request_of(c);
-    if (dry) {
-        answer_dry(c, "add");
-        return;
-    }
     b->add = (struct batch_add_args){
         .id = span_of(c->id),
         .partial = b->order.partial,
         .jobs = make_jobs(c, &b->order),
         .count = b->order.count,
         .idempotency_key = span_of(c->key),
-        .request_hash = span_hash(r->body, 0),
+        .request_hash = b->hash,
     };
     call_work(c, STORE_WRITE, run_add, b, on_made);
+}
+
+static void go_on(struct call *c)
+{
+    const struct batch_request *b = request_of(c);
+    if (b->dry)
+        answer_dry(c, b->adding ? "add" : "create");
+    else if (b->adding)
+        post_add(c);
+    else
+        post_create(c);
+}
+
+/* ---- callbacks of its jobs ---- */
+
+static void refuse_order(struct body *b, const struct batch_order *o, size_t i,
+                         const struct callback_wish *wish)
+{
+    static const char inner[] = "/callback/webhook_id";
+    const char *at = o->templated ? arena_fmt(b->arena, "/template%s", inner)
+                                  : arena_fmt(b->arena, "/jobs/%zu%s", o->indexes[i], inner);
+    callbacks_refuse(b, span_of(at), wish->webhook);
+}
+
+/* Those whose webhook is not there; what is said of each is a mistake of its own. */
+static void leave_out(struct batch_order *o, const struct callback_wish *wishes,
+                      struct arena *arena)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < o->count; i++) {
+        struct order_refusal no = {0};
+        struct body body = {&no, arena};
+        if (wishes[i].missing) {
+            refuse_order(&body, o, i, &wishes[i]);
+            o->invalid[o->invalid_count++] =
+                (struct batch_invalid){.index = o->indexes[i],
+                                       .pointer = no.errors[0].pointer,
+                                       .code = no.errors[0].code,
+                                       .detail = no.errors[0].detail};
+            continue;
+        }
+        o->orders[kept] = o->orders[i];
+        o->indexes[kept++] = o->indexes[i];
+    }
+    o->count = kept;
+}
+
+static void refuse_missing(struct body *body, const struct batch_order *o,
+                           const struct callback_wish *wishes)
+{
+    static const char *const calls[BATCH_CALLS] = {"complete", "success"};
+    for (int i = 0; i < BATCH_CALLS; i++)
+        if (wishes[o->count + (size_t)i].missing)
+            callbacks_refuse(
+                body,
+                span_of(arena_fmt(body->arena, "/callbacks/%s/callback/webhook_id", calls[i])),
+                wishes[o->count + (size_t)i].webhook);
+    for (size_t i = 0, said = 0; i < o->count && !(said && o->templated); i++)
+        if (wishes[i].missing) {
+            refuse_order(body, o, i, &wishes[i]);
+            said++;
+        }
+}
+
+static void on_callbacks(struct call *c)
+{
+    struct batch_request *b = c->more;
+    struct batch_order *o = &b->order;
+    struct order_refusal refusal = {0};
+    struct body body = {&refusal, c->op.arena};
+    size_t missing = 0;
+    bool of_calls = false;
+    c->op.in.work.args = b;
+    for (size_t i = 0; i < o->count; i++)
+        missing += b->wishes[i].missing;
+    for (size_t i = 0; i < BATCH_CALLS; i++)
+        of_calls = of_calls || b->wishes[o->count + i].missing;
+    if (o->partial && !o->templated && !of_calls && missing < o->count)
+        leave_out(o, b->wishes, c->op.arena);
+    else
+        refuse_missing(&body, o, b->wishes);
+    if (body_fine(&body))
+        go_on(c);
+    else
+        answer_refusal(c->request, &refusal);
+}
+
+static struct callback_wish wish_of(const struct order *o)
+{
+    return (struct callback_wish){.webhook = o->followup.webhook};
+}
+
+static void look_at_callbacks(struct call *c)
+{
+    struct batch_request *b = request_of(c);
+    const struct batch_order *o = &b->order;
+    size_t all = o->count + BATCH_CALLS, n = 0;
+    struct callback_wish **wanted = arena_get(c->op.arena, all * sizeof *wanted);
+    b->wishes = arena_get(c->op.arena, all * sizeof *b->wishes);
+    for (size_t i = 0; i < o->count; i++)
+        b->wishes[i] = wish_of(&o->orders[i]);
+    for (size_t i = 0; i < BATCH_CALLS; i++)
+        b->wishes[o->count + i] = wish_of(&o->calls[i]);
+    for (size_t i = 0; i < all; i++)
+        if (b->wishes[i].webhook.n)
+            wanted[n++] = &b->wishes[i];
+    c->more = b;
+    if (n)
+        callbacks_look(c, wanted, n, on_callbacks);
+    else
+        go_on(c);
+}
+
+static void take_request(struct api *a, struct request *r, struct span id, bool adding)
+{
+    bool dry;
+    struct call *c = query_dry_run(r, &dry) ? read_request(a, r, id, adding) : NULL;
+    if (!c)
+        return;
+    request_of(c)->dry = dry;
+    request_of(c)->adding = adding;
+    request_of(c)->hash = span_hash(r->body, 0);
+    look_at_callbacks(c);
+}
+
+void batches_create(struct api *a, struct request *r, struct span id)
+{
+    take_request(a, r, id, false);
+}
+
+void batches_add(struct api *a, struct request *r, struct span id)
+{
+    take_request(a, r, id, true);
 }
 
 /* ---- seal, cancel, retry-failed ---- */

@@ -27,6 +27,7 @@ struct line { /* one order and what became of it */
     struct order_refusal *refusal; /* NULL: it could be read */
     char id[ID_TEXT];
     char key[DIGEST_TEXT + 32];
+    struct callback_wish callback;
     struct accept_reply reply;
     err result;
     char words[512];
@@ -37,6 +38,8 @@ struct bulk {
     struct line *lines;
     size_t count, at, end; /* the piece that is accepted now */
     struct store_op ops[PIECE];
+    struct callback_wish *callbacks[PIECE]; /* of it */
+    size_t callback_count;
 };
 
 /* ---- accepting ---- */
@@ -193,10 +196,44 @@ static size_t begin_piece(struct bulk *b)
 {
     size_t n = 0;
     b->end = b->count - b->at < PIECE ? b->count : b->at + PIECE;
-    for (size_t i = b->at; i < b->end; i++)
-        if (!b->lines[i].refusal)
-            b->ops[n++] = (struct store_op){.in.accept = b->lines[i].args};
+    b->callback_count = 0;
+    for (size_t i = b->at; i < b->end; i++) {
+        struct line *l = &b->lines[i];
+        if (l->refusal)
+            continue;
+        b->ops[n++] = (struct store_op){.in.accept = l->args};
+        if (l->callback.webhook.n)
+            b->callbacks[b->callback_count++] = &l->callback;
+    }
     return n;
+}
+
+/* Behind a look at the webhooks of the piece. How many are left to be asked for. */
+static size_t refuse_callbacks(struct call *c, struct bulk *b)
+{
+    for (size_t i = b->at; i < b->end; i++) {
+        struct line *l = &b->lines[i];
+        if (l->refusal || !l->callback.missing)
+            continue;
+        l->refusal = arena_new_of(c->op.arena, struct order_refusal);
+        *l->refusal = (struct order_refusal){0};
+        struct body body = {l->refusal, c->op.arena};
+        callbacks_refuse(&body, SPAN("/callback/webhook_id"), l->callback.webhook);
+        (void)!body_fine(&body);
+    }
+    return begin_piece(b);
+}
+
+static void on_callbacks(struct call *c)
+{
+    struct bulk *b = c->more;
+    size_t n = refuse_callbacks(c, b);
+    if (n > 0) {
+        call_accept_all(c, b->ops, n, on_piece);
+        return;
+    }
+    b->at = b->end;
+    next_piece(c);
 }
 
 static void next_piece(struct call *c)
@@ -205,7 +242,9 @@ static void next_piece(struct call *c)
     size_t n = 0;
     for (; b->at < b->count && (n = begin_piece(b)) == 0; b->at = b->end)
         ;
-    if (n > 0)
+    if (n > 0 && b->callback_count)
+        callbacks_look(c, b->callbacks, b->callback_count, on_callbacks);
+    else if (n > 0)
         call_accept_all(c, b->ops, n, on_piece);
     else
         answer(c);
@@ -238,6 +277,9 @@ static void read_line(struct call *c, struct span text, size_t at, struct line *
     l->args.id = span_of(l->id);
     l->args.idempotency_key = span_of(l->key);
     l->args.request_hash = span_hash(text, 0);
+    l->callback = (struct callback_wish){.webhook = order.followup.webhook,
+                                         .tenant = order.terms.tenant,
+                                         .key = l->args.idempotency_key};
 }
 
 static bool refuse_count(struct request *r, size_t count)
@@ -511,14 +553,27 @@ static void on_flow_piece(struct call *c)
     piece_over(c);
 }
 
+static void on_flow_callbacks(struct call *c)
+{
+    struct bulk *b = &((struct flow *)c->lines)->bulk;
+    size_t n = refuse_callbacks(c, b);
+    if (n > 0)
+        call_accept_all(c, b->ops, n, on_flow_piece);
+    else
+        piece_over(c);
+}
+
 static void accept_piece(struct call *c)
 {
     struct flow *flow = c->lines;
+    struct bulk *b = &flow->bulk;
     arena_reset(c->op.arena);
     take_piece(c, flow);
-    size_t n = begin_piece(&flow->bulk);
-    if (n > 0)
-        call_accept_all(c, flow->bulk.ops, n, on_flow_piece);
+    size_t n = begin_piece(b);
+    if (n > 0 && b->callback_count)
+        callbacks_look(c, b->callbacks, b->callback_count, on_flow_callbacks);
+    else if (n > 0)
+        call_accept_all(c, b->ops, n, on_flow_piece);
     else
         piece_over(c);
 }

@@ -1,5 +1,7 @@
 #include "api/followup.h"
 
+#include "base/id.h"
+
 static bool read_object(struct body *b, struct json object, const char *at, const char *key,
                         const char *example, const char *const *members, struct json *out)
 {
@@ -37,10 +39,30 @@ static void read_retry(struct body *b, struct json order, struct followup *f)
                     (long long)p->cap_ms);
 }
 
+/* Whether there is one of this id is for the store to say. */
+static void read_callback(struct body *b, struct json order, struct followup *f)
+{
+    static const char *const members[] = {"webhook_id", NULL};
+    struct json callback, v;
+    struct span id = SPAN_NONE;
+    if (!read_object(b, order, "", "callback", "{\"webhook_id\":\"whk_…\"}", members,
+                     &callback))
+        return;
+    if (!body_given(callback, "webhook_id", &v))
+        body_refuse(b, SPAN("/callback/webhook_id"), "required",
+                    "says which webhook is told of the job's end: GET /v1/webhooks lists them");
+    else if (!json_text(v, &id) || !id_valid(id, "whk"))
+        body_refuse(b, SPAN("/callback/webhook_id"), "pattern",
+                    "must be the id of a webhook, whk_…: GET /v1/webhooks lists them");
+    else
+        f->webhook = arena_keep(b->arena, id);
+}
+
 void followup_read(struct body *b, struct json order, struct followup *out)
 {
     *out = (struct followup){0};
     read_retry(b, order, out);
+    read_callback(b, order, out);
 }
 
 static void put_given(struct json_w *w, const char *key, int64_t n)
@@ -72,4 +94,10 @@ static void write_retry(struct json_w *w, const struct followup *f)
 void followup_write(struct json_w *w, const struct followup *f)
 {
     write_retry(w, f);
+    if (f->webhook.n) {
+        json_key(w, "callback");
+        json_open(w);
+        json_kv_text(w, "webhook_id", f->webhook);
+        json_close(w);
+    }
 }

@@ -1,4 +1,5 @@
-/* followup.h - what follows when an attempt of a job failed, as its order asks: how often it is tried again, and when. Pure. */
+/* followup.h - what follows, as an order asks: when an attempt of its job failed, how often and when it is tried again; when
+ * the job has ended, who is told. Pure. */
 #pragma once
 
 #include "api/body.h"
@@ -14,10 +15,11 @@ enum {
 struct followup { /* 0 as configured */
     int64_t max_attempts;
     struct retry_policy retry;
+    struct span webhook; /* "whk_…", as it came; empty: nobody is told */
 };
 
 /* Names of the members of an order that are read here. */
-#define FOLLOWUP_MEMBERS "retry"
+#define FOLLOWUP_MEMBERS "retry", "callback"
 void followup_read(struct body *b, struct json order, struct followup *out);
 /* The same, as members of the options of the job: nothing where nothing was asked. */
 void followup_write(struct json_w *w, const struct followup *f);

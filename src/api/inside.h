@@ -209,6 +209,19 @@ void jobs_answer(struct call *c);
 /* Likewise, 202 with its Location: it will run. */
 void jobs_answer_accepted(struct call *c);
 
+/* ---- callbacks.c ---- */
+struct callback_wish { /* of an order */
+    struct span webhook;
+    struct span tenant, key; /* with which it may have been accepted before; empty: not */
+    bool missing;            /* the answer: there is no such webhook */
+};
+/* Looks for them, then goes on, whatever the result of the operation: a store that cannot be asked has them all, for what is
+ * not there when a job ends is said there. The wishes live as long as the call. */
+void callbacks_look(struct call *c, struct callback_wish *const *wishes, size_t count,
+                    void (*then)(struct call *c));
+/* What is said of one that is missing. */
+void callbacks_refuse(struct body *b, struct span pointer, struct span webhook);
+
 /* ---- batches.c ---- */
 void batches_create(struct api *a, struct request *r, struct span id);
 void batches_list(struct api *a, struct request *r, struct span id);

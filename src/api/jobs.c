@@ -256,15 +256,23 @@ void make_id(char out[ID_TEXT], const char *kind)
     id_make(out, kind, clock_wall(), random);
 }
 
-void jobs_submit(struct call *c, const struct order *order, struct span text)
+/* An order on its way to the store, in the arena of the call. */
+struct submission {
+    struct order order;
+    uint64_t hash; /* of the request */
+    bool dry;
+    struct callback_wish wish;
+};
+
+static void accept_order(struct call *c, const struct submission *s)
 {
     struct accept_args *job = &c->op.in.accept;
     if (!c->chosen)
         make_id(c->id, "job");
-    *job = order_accept(order, c->api->config.coalesce, clock_wall());
+    *job = order_accept(&s->order, c->api->config.coalesce, clock_wall());
     job->id = span_of(c->id);
     job->idempotency_key = span_of(c->key);
-    job->request_hash = span_hash(text, 0);
+    job->request_hash = s->hash;
     call_post(c, STORE_ACCEPT, on_accepted);
 }
 
@@ -294,18 +302,58 @@ static void answer_order(struct call *c, const struct order *o)
     answer_json(c->request, 200, &body, NULL);
 }
 
+static void go_on(struct call *c, const struct submission *s)
+{
+    if (s->dry)
+        answer_order(c, &s->order);
+    else
+        accept_order(c, s);
+}
+
+static void on_callback(struct call *c)
+{
+    const struct submission *s = c->more;
+    struct order_refusal refusal = {0};
+    struct body b = {&refusal, c->op.arena};
+    if (s->wish.missing)
+        callbacks_refuse(&b, SPAN("/callback/webhook_id"), s->wish.webhook);
+    if (body_fine(&b))
+        go_on(c, s);
+    else
+        answer_refusal(c->request, &refusal);
+}
+
+static void submit(struct call *c, const struct order *order, struct span text, bool dry)
+{
+    struct submission *s = arena_new_of(c->op.arena, struct submission);
+    struct callback_wish **wish = arena_get(c->op.arena, sizeof *wish);
+    *s = (struct submission){.order = *order, .hash = span_hash(text, 0), .dry = dry};
+    s->wish = (struct callback_wish){.webhook = order->followup.webhook,
+                                     .tenant = order->terms.tenant,
+                                     .key = span_of(c->key)};
+    *wish = &s->wish;
+    c->more = s;
+    if (s->wish.webhook.n)
+        callbacks_look(c, wish, 1, on_callback);
+    else
+        go_on(c, s);
+}
+
+void jobs_submit(struct call *c, const struct order *order, struct span text)
+{
+    submit(c, order, text, false);
+}
+
 static void read_and_submit(struct call *c, bool dry)
 {
     struct order order;
     struct order_refusal refusal;
     const struct api *a = c->api;
-    if (!order_read(&order, &refusal, a->json, a->config.packs->pack, a->config.packs->count,
-                    c->request->body, c->op.arena))
-        answer_refusal(c->request, &refusal);
-    else if (dry)
-        answer_order(c, &order);
+    if (order_read(&order, &refusal, a->json, a->config.packs->pack, a->config.packs->count,
+                   c->request->body, c->op.arena))
+        submit(c, &order, c->request->body, dry);
     else
-        jobs_submit(c, &order, c->request->body);
+        answer_refusal(c->request, &refusal);
 }
 
 bool jobs_request_key(struct call *c)

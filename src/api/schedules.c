@@ -22,6 +22,8 @@ struct asked {
     struct span by, why; /* of a pause */
     wall from, to;       /* of a backfill */
     wall slots[SCHEDULE_CATCH_UP_MAX];
+    bool create;
+    struct callback_wish callback; /* of its job */
 };
 
 static struct asked *asked_of(struct call *c)
@@ -184,9 +186,10 @@ static int64_t next_of(const struct schedule *rule, const struct zone *z, wall a
     return schedule_next(rule, z, after, &next) ? 0 : next.ms;
 }
 
-static void post_put(struct call *c, bool create)
+static void post_put(struct call *c)
 {
     struct asked *q = asked_of(c);
+    bool create = q->create;
     const struct timetable *t = &q->table;
     wall now = clock_of(c->api, t->terms.rule.kind);
     c->op.in.schedule_put = (struct schedule_put){
@@ -207,6 +210,32 @@ static void post_put(struct call *c, bool create)
     call_post(c, STORE_SCHEDULE_PUT, create ? on_created : on_changed);
 }
 
+static void on_callback(struct call *c)
+{
+    struct asked *q = asked_of(c);
+    struct order_refusal refusal = {0};
+    struct body b = {&refusal, c->op.arena};
+    if (q->callback.missing)
+        callbacks_refuse(&b, SPAN("/job/callback/webhook_id"), q->callback.webhook);
+    if (body_fine(&b))
+        post_put(c);
+    else
+        answer_refusal(c->request, &refusal);
+}
+
+static void put(struct call *c, bool create)
+{
+    struct asked *q = asked_of(c);
+    struct callback_wish **wish = arena_get(c->op.arena, sizeof *wish);
+    q->create = create;
+    q->callback = (struct callback_wish){.webhook = q->table.order.followup.webhook};
+    *wish = &q->callback;
+    if (q->callback.webhook.n)
+        callbacks_look(c, wish, 1, on_callback);
+    else
+        post_put(c);
+}
+
 void schedules_create(struct api *a, struct request *r, struct span name)
 {
     uint8_t random[10];
@@ -215,14 +244,14 @@ void schedules_create(struct api *a, struct request *r, struct span name)
         return;
     random_bytes(random, sizeof random);
     id_make(c->id, "sch", clock_wall(), random);
-    post_put(c, true);
+    put(c, true);
 }
 
 void schedules_change(struct api *a, struct request *r, struct span name)
 {
     struct call *c = begin(a, r, name, true);
     if (c && read_table(c, true))
-        post_put(c, false);
+        put(c, false);
 }
 
 /* ---- PATCH: what there is, with the members of the body in it ---- */
@@ -267,7 +296,7 @@ static void on_to_patch(struct call *c)
     }
     q->revision = v->revision; /* nobody may change it between this look and the change */
     if (merge_body(c, v, &body) && read_text(c, body, true))
-        post_put(c, false);
+        put(c, false);
 }
 
 void schedules_patch(struct api *a, struct request *r, struct span name)

@@ -227,16 +227,18 @@ static void read_types(struct body *b, struct json root, struct span *out)
     size_t at = 0;
     if (!body_given(root, "types", &list))
         return;
-    if (!json_is(list, JSON_ARRAY) || json_count(list) < 1 || json_count(list) > TYPES_MOST) {
-        body_refuse(b, SPAN("/types"), "type", "must be a list of 1 to %d names of events",
-                    TYPES_MOST);
+    if (!json_is(list, JSON_ARRAY) || json_count(list) > TYPES_MOST) {
+        body_refuse(
+            b, SPAN("/types"), "type",
+            "must be a list of at most %d names of events; [] for callbacks of jobs alone",
+            TYPES_MOST);
         return;
     }
     for (struct json_iter i = json_each(list); json_next(&i);)
         read_type(b, i.value, at++, &text);
     if (text.failed)
         body_refuse(b, SPAN("/types"), "range", "is too long; name groups, such as \"job.*\"");
-    *out = arena_keep(b->arena, buf_span(&text));
+    *out = text.n ? arena_keep(b->arena, buf_span(&text)) : SPAN("");
     buf_free(&text);
 }
 

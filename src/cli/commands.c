@@ -46,6 +46,7 @@ static const struct flag flags[] = {
     {"retry-base", 0, "TIME", FLAG_VALUE, AT(retry_base), "first delay before it is tried again: 500ms, 2s, 1h at most; else job.retry_base"},
     {"retry-cap", 0, "TIME", FLAG_VALUE, AT(retry_cap), "longest delay before it is tried again, 1d at most; else job.retry_cap"},
     {"retry-factor", 0, "N", FLAG_VALUE, AT(retry_factor), "each delay is so many times the one before, 1-10; else 2"},
+    {"callback", 0, "WEBHOOK", FLAG_VALUE, AT(callback), "this webhook is told when it has ended, whatever events it is for"},
     {"force", 0, NULL, FLAG_SWITCH, AT(force), "cancel: at once, whatever its worker does; nothing of it counts any more"},
     {"grace", 0, "TIME", FLAG_VALUE, AT(grace), "jobs cancel: time a running job has to stop by itself; schedules: a run so late is not missed; both 60s unless given"},
     {"reason", 0, "TEXT", FLAG_VALUE, AT(reason), "why, for whoever finds it so"},
@@ -88,7 +89,7 @@ static const struct flag flags[] = {
     {"all", 0, NULL, FLAG_SWITCH, AT(all), "dead retry, delete: all dead jobs; batches posts, users: also what another job of it has brought"},
     {"per-minute", 0, "N", FLAG_VALUE, AT(per_minute), "retry, retry-failed: at most so many jobs a minute, 1-6000"},
     {"reset", 0, NULL, FLAG_SWITCH, AT(reset), "retry, retry-failed: read from the beginning of the list again; else it goes on where it was"},
-    {"types", 0, "NAMES", FLAG_VALUE, AT(types), "add, set: the events it is told of: job.finished,batch.*; else what ends jobs and batches"},
+    {"types", 0, "NAMES", FLAG_VALUE, AT(types), "add, set: the events it is told of: job.finished,batch.*; none: only of jobs whose --callback it is; else what ends jobs and batches"},
     {"url", 0, "URL", FLAG_VALUE, AT(url), "set: where it is from now on"},
     {"secret", 0, "FILE", FLAG_VALUE, AT(secret), "add, rotate, verify: the file with the secret, - is standard input; else one is made"},
     {"no-input", 0, NULL, FLAG_SWITCH, AT(no_input), "never ask, also on a terminal"},
@@ -128,7 +129,7 @@ enum { FLAGS = sizeof flags / sizeof *flags };
 #define WISH \
     " limit since until product depth priority since-last include exclude fields site evidence strategy media" \
     " pool class tenant not-before expires deadline attempt-timeout idle-timeout unique on-conflict" \
-    " max-age stale-if-error coalesce retry-max retry-base retry-cap retry-factor label "
+    " max-age stale-if-error coalesce retry-max retry-base retry-cap retry-factor callback label "
 #define TIMES " cron timezone every adaptive wanted jitter start end "
 #define SCHEDULE WISH TIMES " overlap missed catch-up catch-up-max grace dry-run "
 #define DEAD " class site kind fingerprint since until "

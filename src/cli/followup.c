@@ -1,5 +1,7 @@
 #include "cli/followup.h"
 
+#include "base/id.h"
+
 int followup_check(const struct cli *c, const char *verb, struct followup *out)
 {
     struct retry_policy *p = &out->retry;
@@ -18,5 +20,12 @@ int followup_check(const struct cli *c, const char *verb, struct followup *out)
                           &p->factor);
     if (!code && p->base_ms && p->cap_ms && p->base_ms > p->cap_ms)
         code = cli_usage(verb, "--retry-base must not be more than --retry-cap");
+    out->webhook = span_of(c->callback);
+    if (!code && c->callback && !id_valid(out->webhook, "whk"))
+        code = cli_usage(
+            verb,
+            "--callback must be the id of a webhook, whk_..., not '%.40s'; see: fulmar "
+            "webhooks list",
+            c->callback);
     return code;
 }

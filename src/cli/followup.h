@@ -1,4 +1,4 @@
-/* followup.h - flags that say what follows when an attempt of a job failed, checked and put into an order. */
+/* followup.h - flags that say what follows when an attempt of a job failed, and when it has ended, checked. */
 #pragma once
 
 #include "api/followup.h"

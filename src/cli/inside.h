@@ -67,7 +67,7 @@ struct cli {
     const char *tenant, *not_before, *expires, *deadline, *attempt_timeout, *idle_timeout,
         *unique, *on_conflict;
     const char *max_age, *stale_if_error, *coalesce;
-    const char *retry_max, *retry_base, *retry_cap, *retry_factor;
+    const char *retry_max, *retry_base, *retry_cap, *retry_factor, *callback;
     const char *sort, *count;
     const char *by, *weight, *max_running, *burst, *ttl;
     const char *color, *time; /* read by face_start() */

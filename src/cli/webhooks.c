@@ -28,7 +28,8 @@ static const char *types_of(struct ask *a, struct json v)
         json_text(i.value, &type);
         buf_fmt(&text, "%s%.*s", text.n ? " " : "", SP(type));
     }
-    char *shown = cli_printable(a->c, buf_span(&text));
+    const char *shown = text.n ? cli_printable(a->c, buf_span(&text))
+                               : "none: only of jobs whose callback it is";
     buf_free(&text);
     return shown;
 }
@@ -157,6 +158,8 @@ static void put_types(struct json_w *w, const char *types)
     struct span rest = span_of(types), type;
     json_key(w, "types");
     json_open_array(w);
+    if (span_is(rest, "none"))
+        rest = SPAN_NONE;
     while (span_next(&rest, ',', &type))
         json_put_text(w, span_trim(type));
     json_close_array(w);

@@ -1,5 +1,7 @@
 #include "core/options.h"
 
+#include "base/id.h"
+
 struct retry_policy options_retry(struct span options, struct json_parser *parser)
 {
     struct retry_policy p = {0};
@@ -17,4 +19,15 @@ struct retry_policy options_retry(struct span options, struct json_parser *parse
             *members[i].to < 0)
             *members[i].to = 0;
     return p;
+}
+
+struct span options_callback(struct span options)
+{
+    struct span member = SPAN("\"callback\":{\"webhook_id\":\"");
+    size_t at = span_find(options, member);
+    if (at == options.n)
+        return SPAN_NONE;
+    struct span id = span_cut(options, at + member.n, options.n);
+    id = span_cut(id, 0, span_find_char(id, '"'));
+    return id_valid(id, "whk") ? id : SPAN_NONE;
 }

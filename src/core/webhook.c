@@ -91,6 +91,16 @@ bool webhook_wants(struct span types, struct span event)
     return false;
 }
 
+bool webhook_is_end(struct span event)
+{
+    static const char *const ends[] = {"job.finished", "job.dead", "job.cancelled",
+                                       "job.expired", "job.repaired"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (span_is(event, ends[i]))
+            return true;
+    return false;
+}
+
 bool webhook_type_known(struct span type)
 {
     for (size_t i = 0; events[i]; i++)

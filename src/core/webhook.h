@@ -20,6 +20,8 @@ int64_t webhook_rest_ms(int64_t fails, int64_t base_ms);
 
 /* `types`: names of events, "job.*" or "*", separated by spaces. */
 bool webhook_wants(struct span types, struct span event);
+/* An event with which a job has ended: also the repair of a dead one, which is another end. */
+bool webhook_is_end(struct span event);
 /* A name of an event that there is, "GROUP.*" or "*". */
 bool webhook_type_known(struct span type);
 /* The name that may have been meant; NULL: none is near. */

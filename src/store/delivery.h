@@ -7,8 +7,12 @@
 
 enum { DELIVERY_EVENT = 64 };
 
-/* Events of webhooks themselves go to none: one that cannot be reached would never come to an end. */
-bool delivery_wants(struct span types, struct span event);
+/* Whether the event goes to this webhook: by its types, or as the end of a job whose callback it is. Events of webhooks
+ * themselves go to none: one that cannot be reached would never come to an end. */
+bool delivery_wants(struct span types, const char *webhook, const struct event_view *v);
+/* Members of the event with which a job ended that has a callback: to whom it goes, or would, were it still there. */
+#define DELIVERY_CALLBACK "callback"
+#define DELIVERY_DROPPED  "callback_dropped"
 /* "job_…:n", or "evt_SEQ" of what is not numbered. */
 void delivery_event_id(const struct event_view *v, char out[DELIVERY_EVENT]);
 

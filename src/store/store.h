@@ -118,8 +118,11 @@ struct accept_args {
     struct span lane;
     /* of sessions (sessions.h), one of which it is leased with; empty: none */
     struct span pool, operation;
-    struct span spec; /* JSON of the options: limit, since, until; kept as given */
-    int64_t limit;    /* records wanted, of the kind below; 0 = all */
+    /* JSON of the options: limit, since, until; kept as given. The store itself looks for the callback in it
+     * (core/options.h): the event with which the job ends names it, as `callback`, and goes to that webhook; when there is
+     * no such webhook then it says `callback_dropped` instead */
+    struct span spec;
+    int64_t limit; /* records wanted, of the kind below; 0 = all */
     /* what the job is there for: ITEM_POST or ITEM_USER. Limit, have, progress and verdict
      * count these */
     enum item_kind counts;

@@ -3,7 +3,7 @@
  *
  * The log of events is the outbox: what changes a job writes its event in the same transaction, and a
  * webhook is a place in that log. store_webhooks_take() moves the place on and makes a delivery of each
- * event that the webhook is about, at most WEBHOOK_OPEN_MAX that have not arrived; when there are so many
+ * event that the webhook is about, by its types (which may be none) or because it ends a job whose callback it is, at most WEBHOOK_OPEN_MAX that have not arrived; when there are so many
  * the place stays where it is, and the events wait in the log. What retention takes from the log before
  * that is counted (`missed`). A delivery is at least once, and in order for each subject (job, batch,
  * operation; events about none of them are one subject): the next one of a subject waits until the one

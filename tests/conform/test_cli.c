@@ -1092,6 +1092,10 @@ static void flags_of_an_order_are_checked(void **state)
            "1.5");
     EXPECT(64, "--retry-base must not be more than --retry-cap", "get", "posts", "@nasa",
            "--retry-base", "2s", "--retry-cap", "1s");
+    EXPECT(64, "--callback must be the id of a webhook", "get", "posts", "@nasa", "--callback",
+           "desk");
+    EXPECT(65, "there is no webhook whk_01ARZ3NDEKTSV4RRFFQ69G5FAV", server_flag(), "jobs",
+           "create", "posts", "@nasa", "--callback", "whk_01ARZ3NDEKTSV4RRFFQ69G5FAV");
     EXPECT(64, "jobs create does not know --csv", "jobs", "create", "posts", "@nasa", "--csv");
     EXPECT(64, "jobs create does not know --force", "jobs", "create", "posts", "@nasa",
            "--force");

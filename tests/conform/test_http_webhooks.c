@@ -75,7 +75,7 @@ static void what_is_wrong_is_named(void **state)
     refused("POST", all, "{\"url\":\"https://me:pw@a.example/\"}", 422, "/url",
             "without a user");
     refused("POST", all, "{" URL ",\"typs\":[]}", 400, "/typs", "did you mean");
-    refused("POST", all, "{" URL ",\"types\":[]}", 422, "/types", "1 to 40");
+    refused("POST", all, "{" URL ",\"types\":\"*\"}", 422, "/types", "at most 40");
     refused("POST", all, "{" URL ",\"types\":[\"job.finnished\"]}", 422, "/types/0",
             "job.finished");
     refused("POST", all, "{" URL ",\"types\":[\"job.*\",7]}", 422, "/types/1",
@@ -100,6 +100,117 @@ static void what_is_wrong_is_named(void **state)
     EXPECT("GET", path, "", 400, "code", "bad_parameter");
     at("/ping");
     EXPECT("GET", path, "", 405, "code", "method_not_allowed");
+}
+
+/* ---- callbacks of jobs ---- */
+
+#define NONE "whk_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+
+static void an_order_names_a_webhook_that_is_there(void **state)
+{
+    (void)state;
+    char secret[512], job[512], where[600], body[1024], whk[40];
+    make("{" URL ",\"types\":[]}", secret);
+    memcpy(whk, id, sizeof whk);
+    at("");
+    EXPECT("GET", path, "", 200, "types", "[]");
+    if_match = "If-Match: *";
+    EXPECT("PATCH", path, "{\"types\":[\"job.*\"]}", 200, "types", "[\"job.*\"]");
+    EXPECT("PATCH", path, "{\"types\":[]}", 200, "types", "[]");
+    EXPECT("PATCH", path, "{\"name\":\"ends\"}", 200, "types", "[]");
+    if_match = NULL;
+#define ORDER "{\"kind\":\"posts\",\"target\":\"@nasa\",\"callback\":{\"webhook_id\":\"%s\"}}"
+    snprintf(body, sizeof body, ORDER, whk);
+    struct answer_of a = ask("POST", "/v1/jobs", body);
+    assert_int_equal(a.status, 202);
+    member(&a.body, "id", job);
+    buf_free(&a.body);
+    snprintf(where, sizeof where, "/v1/jobs/%s", job);
+    EXPECT("GET", where, "", 200, "options.callback.webhook_id", whk);
+    refused("PATCH", where, "{\"callback\":null}", 422, "/callback", "cannot be changed");
+    EXPECT("PATCH", where, "{\"limit\":7}", 200, "options.callback.webhook_id", whk);
+    EXPECT("POST", "/v1/jobs?dry_run=true", body, 200, "job.options.callback.webhook_id", whk);
+    /* One that is not there is refused wherever an order is taken, with the place in the body. */
+    snprintf(body, sizeof body, ORDER, NONE);
+    const char *words = "there is no webhook " NONE "; GET /v1/webhooks lists them";
+    refused("POST", "/v1/jobs", body, 422, "/callback/webhook_id", words);
+    refused("POST", "/v1/jobs?dry_run=true", body, 422, "/callback/webhook_id", words);
+    snprintf(where, sizeof where, "/v1/jobs/%s/rerun", job);
+    EXPECT("POST", where, "", 202, "options.callback.webhook_id", whk);
+    refused("POST", where, "{\"callback\":{\"webhook_id\":\"" NONE "\"}}", 422,
+            "/callback/webhook_id", words);
+    EXPECT("POST", where, "{\"callback\":null}", 202, "options.callback", "null");
+    snprintf(body, sizeof body,
+             "[" ORDER "," ORDER ",{\"kind\":\"posts\",\"target\":\"@nasa\"}]", NONE, whk);
+    EXPECT("POST", "/v1/jobs/bulk", body, 207, "accepted", "2", "refused", "1");
+    refused("POST", "/v1/jobs/bulk", body, 207, "/callback/webhook_id", words);
+    snprintf(body, sizeof body, "[" ORDER "]", NONE);
+    EXPECT("POST", "/v1/jobs/bulk", body, 207, "accepted", "0", "refused", "1");
+    snprintf(body, sizeof body, "{\"name\":\"calling\",\"interval_s\":86400,\"job\":" ORDER "}",
+             NONE);
+    refused("POST", "/v1/schedules", body, 422, "/job/callback/webhook_id", words);
+    snprintf(body, sizeof body, "{\"name\":\"calling\",\"interval_s\":86400,\"job\":" ORDER "}",
+             whk);
+    EXPECT("POST", "/v1/schedules", body, 201, "spec.job.callback.webhook_id", whk);
+}
+
+static void orders_of_a_batch_name_webhooks_that_are_there(void **state)
+{
+    (void)state;
+    char secret[512], whk[40], body[2048];
+    const char *words = "there is no webhook " NONE;
+    make("{" URL ",\"types\":[]}", secret);
+    memcpy(whk, id, sizeof whk);
+    if_match = "Idempotency-Key: callbacks-1";
+    snprintf(
+        body, sizeof body,
+        "{\"template\":{\"kind\":\"posts\",\"callback\":{\"webhook_id\":\"%s\"}},\"targets\":[\"@a\","
+        "\"@b\"],\"mode\":\"partial\"}",
+        NONE);
+    refused("POST", "/v1/batches", body, 422, "/template/callback/webhook_id", words);
+    snprintf(body, sizeof body, "{\"jobs\":[" ORDER "," ORDER "]}", whk, NONE);
+    refused("POST", "/v1/batches", body, 422, "/jobs/1/callback/webhook_id", words);
+    refused("POST", "/v1/batches?dry_run=true", body, 422, "/jobs/1/callback/webhook_id",
+            words);
+    snprintf(body, sizeof body, "{\"jobs\":[" ORDER "],\"callbacks\":{\"complete\":" ORDER "}}",
+             whk, NONE);
+    refused("POST", "/v1/batches", body, 422, "/callbacks/complete/callback/webhook_id", words);
+    snprintf(body, sizeof body, "{\"jobs\":[" ORDER "],\"mode\":\"partial\"}", NONE);
+    refused("POST", "/v1/batches", body, 422, "/jobs/0/callback/webhook_id", words);
+    snprintf(body, sizeof body,
+             "{\"jobs\":[" ORDER "," ORDER
+             ",{\"kind\":\"posts\",\"target\":\"@c\"}],\"mode\":\"partial\","
+             "\"callbacks\":{\"success\":" ORDER "}}",
+             NONE, whk, whk);
+    struct answer_of a = ask("POST", "/v1/batches", body);
+    assert_int_equal(a.status, 202);
+    assert_true(contains(&a.body, "\"added\":2") &&
+                contains(&a.body, "\"index\":0,\"pointer\":\"/jobs/0/callback/webhook_id\""));
+    buf_free(&a.body);
+    if_match = NULL;
+}
+
+/* What was accepted is answered as it was, also when the webhook is gone. */
+static void a_request_that_is_repeated_is_not_refused_for_a_webhook_that_is_gone(void **state)
+{
+    (void)state;
+    char secret[512], body[512], job[512];
+    make("{" URL ",\"types\":[]}", secret);
+    snprintf(body, sizeof body, ORDER, id);
+    if_match = "Idempotency-Key: callback-gone";
+    struct answer_of a = ask("POST", "/v1/jobs", body);
+    assert_int_equal(a.status, 202);
+    member(&a.body, "id", job);
+    buf_free(&a.body);
+    at("");
+    if_match = "If-Match: *";
+    a = ask("DELETE", path, "");
+    assert_int_equal(a.status, 204);
+    buf_free(&a.body);
+    if_match = "Idempotency-Key: callback-gone";
+    EXPECT("POST", "/v1/jobs", body, 202, "id", job);
+    if_match = NULL;
+    refused("POST", "/v1/jobs", body, 422, "/callback/webhook_id", "there is no webhook");
 }
 
 static void deliveries_are_asked_for_listed_and_sent_again(void **state)
@@ -150,6 +261,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_is_made_changed_and_removed_and_its_secret_is_shown_once),
         cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(an_order_names_a_webhook_that_is_there),
+        cmocka_unit_test(orders_of_a_batch_name_webhooks_that_are_there),
+        cmocka_unit_test(a_request_that_is_repeated_is_not_refused_for_a_webhook_that_is_gone),
         cmocka_unit_test(deliveries_are_asked_for_listed_and_sent_again),
         cmocka_unit_test(there_are_thirty_two_at_most),
     };

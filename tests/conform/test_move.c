@@ -373,22 +373,28 @@ static void put_waiting(void)
     accept_args(&args);
 }
 
+static const char *put_webhook(int number, const char *types, bool enabled)
+{
+    const char *id = arena_fmt(w->ids, "whk_%026d", number);
+    struct webhook_put args = {.id = span_of(id),
+                               .name = SPAN("alarm"),
+                               .url = SPAN("http://127.0.0.1:9/in"),
+                               .types = span_of(types),
+                               .secret = SPAN("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+                               .enabled = enabled};
+    begin();
+    ok(store_webhook_add(w->s, &args, now(), &w->f));
+    commit();
+    return id;
+}
+
 /* Deliveries of each state, and one that is under way. */
 static void put_webhooks(void)
 {
     struct webhooks_taken t;
     struct webhook_done_reply reply;
-    for (int i = 0; i < 2; i++) {
-        struct webhook_put args = {.id = span_of(arena_fmt(w->ids, "whk_%026d", i + 1)),
-                                   .name = SPAN("alarm"),
-                                   .url = SPAN("http://127.0.0.1:9/in"),
-                                   .types = SPAN("*"),
-                                   .secret = SPAN("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
-                                   .enabled = i == 0};
-        begin();
-        ok(store_webhook_add(w->s, &args, now(), &w->f));
-        commit();
-    }
+    put_webhook(1, "*", true);
+    put_webhook(2, "*", false);
     accept_for("nine", "heard");
     accept_for("nine", "not heard");
     accept_for("nine", "not yet");
@@ -873,6 +879,51 @@ static void jobs_go_on_where_they_are(void **state)
     open_store();
     assert_int_equal(state_of(runs.id), JOB_SUCCEEDED);
     assert_int_equal(items_of(runs.id, &items), had + 5);
+}
+
+/* It ends, and its end calls. */
+static void ends_with_a_call(const char *id, const char *hook)
+{
+    struct event_view *events;
+    size_t count;
+    assert_int_equal(view(id).max_fail, 7);
+    cancel(id, false);
+    ok(store_events(w->s, 0, span_of(id), 100, w->a, &events, &count, &w->f));
+    const struct event_view *last = &events[count - 1];
+    char member[80];
+    snprintf(member, sizeof member, "\"callback\":\"%s\"", hook);
+    if (!span_is(last->kind, "job.cancelled") ||
+        span_find(last->body, span_of(member)) == last->body.n)
+        fail_msg("%.*s %.*s", SP(last->kind), SP(last->body));
+}
+
+static void a_job_is_told_of_and_tried_as_it_asked_wherever_it_was_moved(void **state)
+{
+    (void)state;
+    const char *home = w->place, *ids[3], *hook = put_webhook(1, "", true);
+    for (int i = 0; i < 3; i++) {
+        struct accept_args args = job_args(new_id(), "x/normal");
+        ids[i] = args.id.p;
+        args.max_fail = 7;
+        args.spec = span_of(arena_fmt(w->ids, "{\"callback\":{\"webhook_id\":\"%s\"}}", hook));
+        accept_args(&args);
+    }
+    ends_with_a_call(ids[0], hook);
+    store_close(&w->s);
+    there(NULL);
+    open_shared();
+    ends_with_a_call(ids[1], hook);
+    close_shared();
+    move(shared(), embedded(home, true), NULL);
+    open_store();
+    ends_with_a_call(ids[2], hook);
+    struct webhooks_taken t;
+    begin();
+    ok(store_webhooks_take(
+        w->s, &(struct webhooks_take_args){.most = 9, .lease_ms = 60000, .at_s = 1}, now(),
+        w->a, &t, &w->f));
+    commit();
+    assert_int_equal(t.count, 3);
 }
 
 /* A batch that the archive has and the queue knows nothing of is not the store's. */
@@ -1946,6 +1997,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         M(everything_moves_and_comes_back),
         M(jobs_go_on_where_they_are),
+        M(a_job_is_told_of_and_tried_as_it_asked_wherever_it_was_moved),
         M(a_half_written_batch_is_not_moved),
         M(a_store_that_was_moved_is_not_used),
         M(a_target_with_something_in_it_is_refused),

@@ -631,6 +631,235 @@ static void ended_deliveries_are_kept_in_a_bounded_number(void **state)
     assert_true(n == 3 && d[0].seq < seq);
 }
 
+/* ---- callbacks of jobs ---- */
+
+static struct accept_args calling(const char *hook)
+{
+    struct accept_args args = job_args(new_id("job"));
+    args.spec = span_of(arena_fmt(
+        w->a, "{\"limit\":5,\"callback\":{\"webhook_id\":\"%s\"},\"labels\":{\"a\":\"b\"}}",
+        hook));
+    return args;
+}
+
+static const char *accept_calling(const struct accept_args *args)
+{
+    struct accept_reply reply;
+    begin();
+    ok(store_accept(w->s, args, now(), &reply, &w->f));
+    commit();
+    return args->id.p;
+}
+
+static const char *job_calling(const char *hook)
+{
+    struct accept_args args = calling(hook);
+    return accept_calling(&args);
+}
+
+static void cancel(const char *id, bool force)
+{
+    struct cancel_reply reply;
+    begin();
+    ok(store_cancel(w->s, &(struct cancel_args){.id = span_of(id), .force = force}, now(),
+                    &reply, &w->f));
+    commit();
+}
+
+static void reap(void)
+{
+    struct reap_reply reply;
+    begin();
+    ok(store_reap(w->s, now(), &reply, &w->f));
+    commit();
+}
+
+/* Its last event, which is "job:n". */
+static struct event_view last_event(const char *job)
+{
+    struct event_view *events;
+    size_t count;
+    ok(store_events(w->s, 0, span_of(job), 1000, w->a, &events, &count, &w->f));
+    assert_true(count > 0);
+    return events[count - 1];
+}
+
+static bool says(const struct event_view *v, const char *member, const char *hook)
+{
+    char text[96];
+    snprintf(text, sizeof text, "\"%s\":\"%s\"", member, hook);
+    return span_find(v->body, span_of(text)) < v->body.n;
+}
+
+/* That one came, and of the job nothing else. */
+static void told_the_end(const struct inbox *in, const char *hook, const char *job,
+                         const char *kind)
+{
+    struct event_view last = last_event(job);
+    char event[64];
+    size_t others = 0;
+    snprintf(event, sizeof event, "%s:%lld", job, (long long)last.number);
+    for (size_t i = 0; i < in->count; i++)
+        others += strcmp(in->got[i].webhook, hook) == 0 &&
+                  span_starts(span_of(in->got[i].event), span_of(job)) &&
+                  strcmp(in->got[i].event, event) != 0;
+    if (!span_is(last.kind, kind) || !says(&last, "callback", hook) || others ||
+        count_of(in, hook, event) != 1)
+        fail_msg("%s: %.*s %.*s came %zu times, others %zu", kind, SP(last.kind), SP(last.body),
+                 count_of(in, hook, event), others);
+}
+
+static void the_end_of_a_job_and_nothing_else_goes_to_its_callback(void **state)
+{
+    (void)state;
+    const char *hook_id = hook(""), *all = hook("job.*"), *other = hook("");
+    struct accept_args args = calling(hook_id);
+    const char *finished, *dead, *waiting, *forced, *expired, *answered, *shared[2];
+    args.work = 77;
+    finished = accept_calling(&args);
+    end_job(finished, FAILURE_NONE);
+    args = calling(hook_id);
+    args.work = 77;
+    args.max_age_ms = HOUR;
+    answered = accept_calling(&args);
+    assert_int_equal(view(answered).state, JOB_SUCCEEDED);
+    dead = job_calling(hook_id);
+    end_job(dead, FAILURE_NOT_FOUND);
+    waiting = job_calling(hook_id);
+    cancel(waiting, false);
+    forced = job_calling(hook_id);
+    lease_of(forced);
+    cancel(forced, true);
+    args = calling(hook_id);
+    args.run_at_ms = w->now + HOUR;
+    args.expires_ms = w->now + MINUTE;
+    expired = accept_calling(&args);
+    w->now += MINUTE + 1;
+    reap();
+    for (int i = 0; i < 2; i++) {
+        args = calling(hook_id);
+        args.work = 78;
+        args.coalesce = true;
+        shared[i] = accept_calling(&args);
+    }
+    end_job(shared[0], FAILURE_NONE);
+    ended_jobs(3);
+    struct inbox *in = inbox();
+    run_until(w->now + MINUTE, fine, NULL, in);
+    told_the_end(in, hook_id, finished, "job.finished");
+    told_the_end(in, hook_id, answered, "job.finished");
+    told_the_end(in, hook_id, dead, "job.dead");
+    told_the_end(in, hook_id, waiting, "job.cancelled");
+    told_the_end(in, hook_id, forced, "job.cancelled");
+    told_the_end(in, hook_id, expired, "job.expired");
+    told_the_end(in, hook_id, shared[0], "job.finished");
+    told_the_end(in, hook_id, shared[1], "job.finished");
+    assert_int_equal(count_of(in, hook_id, NULL), 8);
+    assert_int_equal(count_of(in, other, NULL), 0);
+    /* Who is told of all jobs anyway is told once. */
+    in_order(in, all, finished, 3);
+    const char *own = job_calling(all);
+    end_job(own, FAILURE_NONE);
+    in = inbox();
+    in->count = 0;
+    run_until(w->now + MINUTE, fine, NULL, in);
+    in_order(in, all, own, 3);
+    assert_int_equal(count_of(in, NULL, NULL), 3);
+}
+
+static void
+a_job_that_ends_again_calls_again_and_an_attempt_before_its_end_does_not(void **state)
+{
+    (void)state;
+    const char *hook_id = hook(""), *id = job_calling(hook_id);
+    struct lease l = lease_of(id);
+    struct finish_args args = {
+        .id = span_of(id), .nonce = l.nonce, .failure = FAILURE_CRASH, .budget = BUDGET_CRASH};
+    struct finish_reply reply;
+    struct replay_reply again;
+    begin();
+    ok(store_finish(w->s, &args, now(), &reply, &w->f));
+    commit();
+    assert_int_equal(reply.state, JOB_SCHEDULED);
+    reap();
+    end_job(id, FAILURE_RESOURCE);
+    struct inbox *in = inbox();
+    run_until(w->now + MINUTE, fine, NULL, in);
+    told_the_end(in, hook_id, id, "job.dead");
+    assert_int_equal(count_of(in, NULL, NULL), 1);
+    begin();
+    ok(store_replay(w->s, &(struct replay_args){.id = span_of(id)}, now(), &again, &w->f));
+    commit();
+    end_job(id, FAILURE_NONE);
+    run_until(w->now + MINUTE, fine, NULL, in);
+    assert_int_equal(count_of(in, hook_id, NULL), 2);
+    struct event_view last = last_event(id);
+    assert_true(span_is(last.kind, "job.finished") && says(&last, "callback", hook_id));
+}
+
+static void a_dead_job_that_is_repaired_calls_again(void **state)
+{
+    (void)state;
+    const char *hook_id = hook(""), *id = job_calling(hook_id);
+    struct lease l = lease_of(id);
+    finish(&l, FAILURE_DRIFT, "it has another shape");
+    struct repair_args args = {.id = span_of(id),
+                               .revision = view(id).revision,
+                               .done = true,
+                               .verdict = VERDICT_COMPLETE,
+                               .end = END_TERMINATE};
+    struct repair_reply reply;
+    begin();
+    ok(store_repair(w->s, &args, now(), &reply, &w->f));
+    commit();
+    struct inbox *in = inbox();
+    run_until(w->now + MINUTE, fine, NULL, in);
+    assert_int_equal(count_of(in, hook_id, NULL), 2);
+    struct event_view last = last_event(id);
+    assert_true(span_is(last.kind, "job.repaired") && says(&last, "callback", hook_id));
+}
+
+static void a_callback_whose_webhook_is_gone_is_said_to_be_dropped(void **state)
+{
+    (void)state;
+    const char *gone = hook(""), *off = hook("");
+    const char *ends[] = {job_calling(gone), job_calling(gone), job_calling(off)};
+    begin();
+    ok(store_webhook_remove(w->s, &(struct webhook_ask){.id = span_of(gone), .revision = -1},
+                            &w->f));
+    ok(store_webhook_change(
+        w->s, &(struct webhook_put){.id = span_of(off), .enabled = 0, .revision = -1}, now(),
+        &w->f));
+    commit();
+    end_job(ends[0], FAILURE_NONE);
+    cancel(ends[1], false);
+    end_job(ends[2], FAILURE_NONE);
+    for (int i = 0; i < 2; i++) {
+        struct event_view last = last_event(ends[i]);
+        assert_true(says(&last, "callback_dropped", gone) && !says(&last, "callback", gone));
+    }
+    struct inbox *in = inbox();
+    run_until(w->now + MINUTE, fine, NULL, in);
+    assert_int_equal(in->count, 0);
+    /* One that is switched off gets it as it gets its other events. */
+    begin();
+    ok(store_webhook_change(
+        w->s, &(struct webhook_put){.id = span_of(off), .enabled = 1, .revision = -1}, now(),
+        &w->f));
+    commit();
+    run_until(w->now + MINUTE, fine, NULL, in);
+    told_the_end(in, off, ends[2], "job.finished");
+    assert_int_equal(in->count, 1);
+    /* And again, when the log is sent again. */
+    begin();
+    ok(store_webhook_replay(
+        w->s, &(struct webhook_ask){.id = span_of(off), .revision = -1, .from_ms = T0}, now(),
+        &w->f));
+    commit();
+    run_until(w->now + MINUTE, fine, NULL, in);
+    assert_int_equal(count_of(in, off, in->got[0].event), 2);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 static const struct CMUnitTest tests[] = {
     T(events_since_it_was_made_come_signed_and_no_others),
@@ -645,5 +874,9 @@ static const struct CMUnitTest tests[] = {
     T(a_replay_sends_what_is_in_the_log_once_more_under_the_same_ids),
     T(a_ping_comes_at_once_and_removing_a_webhook_leaves_nothing),
     T(ended_deliveries_are_kept_in_a_bounded_number),
+    T(the_end_of_a_job_and_nothing_else_goes_to_its_callback),
+    T(a_job_that_ends_again_calls_again_and_an_attempt_before_its_end_does_not),
+    T(a_dead_job_that_is_repaired_calls_again),
+    T(a_callback_whose_webhook_is_gone_is_said_to_be_dropped),
 };
 RUN_ON_ALL_STORES(tests)

@@ -173,5 +173,32 @@ wait_until 10 "an address that is not allowed is refused by egress" eval '[ "$(d
 delivery "$id" .why | grep -q 'egress did not connect' || die "not refused by egress: $(delivery "$id" .why)"
 fulmar webhooks remove "$private" || die "remove: $?"
 call http://fulmar/metrics | grep -q '^fulmar_webhook_deliveries_total{outcome="delivered"} [1-9]' || die "no metric"
+# ---- callbacks: a receiver for ends alone
+
+calls=$(fulmar webhooks add "http://127.0.0.1:${PORT[well]}/calls" --types none --json | jq -r .id)
+code=0
+fulmar jobs create posts @practice_7 --callback whk_01ARZ3NDEKTSV4RRFFQ69G5FAV 2>"$WORK/err" || code=$?
+[ $code = 65 ] && grep -q 'there is no webhook' "$WORK/err" || die "a callback that there is none: $code, $(cat "$WORK/err")"
+job=$(fulmar jobs create posts @practice_7 --limit 5 --callback "$calls" 2>/dev/null)
+dead=$(fulmar jobs create posts @missing_one --callback "$calls" 2>/dev/null)
+late=$(fulmar jobs create posts @practice_7 --not-before 2099-01-01 --callback "$calls" 2>/dev/null)
+run_jobs 1 # without
+fulmar jobs cancel "$late" -q || die "cancel: $?"
+wait_job "$job"
+wait_job "$dead"
+called() { jq -r 'select(.path == "/calls") | .body | fromjson | [.data.job,.type,.data.data.callback] | join(" ")' "$WORK/well" | sort -u; }
+wanted() { printf '%s\n' "$job job.finished $calls" "$dead job.dead $calls" "$late job.cancelled $calls" | sort; }
+wait_until 20 "each end has called" eval '[ "$(called | grep -c .)" -ge 3 ]'
+wait_until 10 "all of it has arrived" eval '[ "$(hook "$calls" "[.status.pending,.status.events_behind]")" = "[0,0]" ]'
+[ "$(called)" = "$(wanted)" ] || die "callbacks: $(called)"
+[ "$(hook "$calls" .status.delivered)" = 3 ] || die "of the callbacks: $(hook "$calls" .status)"
+jq -c 'select(.path == "/calls")' "$WORK/well" >"$WORK/calls"
+jq -j .body "$WORK/calls" | grep -q '"job.started"' && die "more than ends came"
+late=$(fulmar jobs create posts @practice_7 --not-before 2099-01-01 --callback "$calls" 2>/dev/null)
+fulmar webhooks remove "$calls" -q || die "remove: $?"
+fulmar jobs cancel "$late" -q || die "cancel: $?"
+fulmar jobs log "$late" --json | grep -q "\"callback_dropped\":\"$calls\"" || die "not said to be dropped: $(fulmar jobs log "$late" --json)"
+fulmar jobs show "$job" | grep -q "^callback   $calls" || die "jobs show: $(fulmar jobs show "$job")"
 stop_service || die "the service ended with $?"
+say "webhooks: three ends of jobs called, and nothing else of them; one whose webhook was gone says so"
 say "webhooks: ping, redeliver, rotate, 410, enable and an address that is private; $CHECKS checks"

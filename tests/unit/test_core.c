@@ -397,6 +397,28 @@ static void options_say_when_a_job_is_tried_again(void **state)
     json_parser_free(&parser);
 }
 
+static void options_say_who_is_told_of_the_end(void **state)
+{
+    (void)state;
+#define WHK "whk_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    static const struct {
+        const char *options, *wanted;
+    } rows[] = {
+        {"{}", ""},
+        {"", ""},
+        {"{\"callback\":{\"webhook_id\":\"" WHK "\"}}", WHK},
+        {"{\"limit\":5,\"callback\":{\"webhook_id\":\"" WHK "\"},\"labels\":{\"a\":\"b\"}}",
+         WHK},
+        /* nothing that the API would write, and a text that only looks like it */
+        {"{\"callback\":{\"webhook_id\":\"whk_1\"}}", ""},
+        {"{\"product\":\"\\\"callback\\\":{\\\"webhook_id\\\":\\\"" WHK "\\\"}\"}", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!span_is(options_callback(span_of(rows[i].options)), rows[i].wanted))
+            fail_msg("%s", rows[i].options);
+#undef WHK
+}
+
 static void delays_differ_by_job_and_seed(void **state)
 {
     (void)state;
@@ -783,6 +805,7 @@ int main(void)
         cmocka_unit_test(delays_grow_by_the_factor_up_to_the_cap),
         cmocka_unit_test(what_a_job_asks_for_goes_before_what_is_configured),
         cmocka_unit_test(options_say_when_a_job_is_tried_again),
+        cmocka_unit_test(options_say_who_is_told_of_the_end),
         cmocka_unit_test(delays_differ_by_job_and_seed),
         cmocka_unit_test(jitter_only_adds_to_what_a_server_asked_for),
         cmocka_unit_test(starts_in_any_window_are_bounded),

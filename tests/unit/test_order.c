@@ -223,6 +223,15 @@ static void mistakes_in_terms_are_named(void **state)
         {",\"since_last\":true,\"stale_if_error_s\":5", "/stale_if_error_s",
          "not together with since_last"},
         {",\"since_last\":true,\"coalesce\":true", "/coalesce", "never share"},
+        {",\"callback\":\"whk_1\"", "/callback", "must be an object such as"},
+        {",\"callback\":{}", "/callback/webhook_id", "which webhook is told"},
+        {",\"callback\":{\"webhook\":\"a\",\"webhook_id\":\"whk_01ARZ3NDEKTSV4RRFFQ69G5FAV\"}",
+         "/callback/webhook", "known are webhook_id"},
+        {",\"callback\":{\"webhook_id\":\"whk_1\"}", "/callback/webhook_id",
+         "GET /v1/webhooks lists them"},
+        {",\"callback\":{\"webhook_id\":\"job_01ARZ3NDEKTSV4RRFFQ69G5FAV\"}",
+         "/callback/webhook_id", "must be the id of a webhook"},
+        {",\"callback\":{\"webhook_id\":7}", "/callback/webhook_id", "id of a webhook"},
         {",\"retry\":3", "/retry", "must be an object such as {\"max_attempts\":3"},
         {",\"retry\":{\"max_attempt\":3}", "/retry/max_attempt",
          "did you mean \"max_attempts\"?"},
@@ -306,8 +315,10 @@ static void equal_work_has_one_name(void **state)
     arena_free(&a);
 }
 
+#define WHK "whk_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+
 /* It says nothing about the records; its options hold it in one form, which reads as it was asked. */
-static void an_order_says_how_often_and_when_it_is_tried_again(void **state)
+static void an_order_says_how_often_and_when_it_is_tried_again_and_who_is_told(void **state)
 {
     (void)state;
     static const struct {
@@ -319,15 +330,23 @@ static void an_order_says_how_often_and_when_it_is_tried_again(void **state)
         {",\"retry\":null", {0}, "{}"},
         {",\"retry\":{}", {0}, "{}"},
         {",\"retry\":{\"backoff\":{}}", {0}, "{}"},
-        {",\"retry\":{\"max_attempts\":1}", {1, {0}}, "{\"retry\":{\"max_attempts\":1}}"},
+        {",\"retry\":{\"max_attempts\":1}",
+         {.max_attempts = 1},
+         "{\"retry\":{\"max_attempts\":1}}"},
         {",\"retry\":{\"backoff\":{\"base_ms\":250}}",
-         {0, {.base_ms = 250}},
+         {.retry = {.base_ms = 250}},
          "{\"retry\":{\"backoff\":{\"base_ms\":250}}}"},
         {",\"retry\":{\"backoff\":{\"factor\":10,\"max_ms\":86400000,\"base_ms\":3600000},\"max_attempts\":20},"
          "\"limit\":5,\"labels\":{\"a\":\"b\"}",
-         {20, {3600000, 86400000, 10}},
+         {.max_attempts = 20, .retry = {3600000, 86400000, 10}},
          "{\"limit\":5,\"retry\":{\"max_attempts\":20,\"backoff\":{\"base_ms\":3600000,\"max_ms\":86400000,"
          "\"factor\":10}},\"labels\":{\"a\":\"b\"}}"},
+        {",\"callback\":null", {0}, "{}"},
+        {",\"limit\":5,\"callback\":{\"webhook_id\":\"" WHK
+         "\"},\"retry\":{\"max_attempts\":2}",
+         {.max_attempts = 2, .webhook = SPAN(WHK)},
+         "{\"limit\":5,\"retry\":{\"max_attempts\":2},\"callback\":{\"webhook_id\":\"" WHK
+         "\"}}"},
     };
     struct arena *a = arena_new(1 << 20);
     struct order o, again, plain;
@@ -335,8 +354,10 @@ static void an_order_says_how_often_and_when_it_is_tried_again(void **state)
     assert_true(reads(",\"limit\":5", &plain, &r, a));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_true(reads(rows[i].options, &o, &r, a));
-        if (memcmp(&o.followup, &rows[i].wanted, sizeof o.followup) ||
-            !span_is(o.spec, rows[i].spec))
+        const struct followup *got = &o.followup, *wanted = &rows[i].wanted;
+        if (got->max_attempts != wanted->max_attempts ||
+            memcmp(&got->retry, &wanted->retry, sizeof got->retry) ||
+            !span_eq(got->webhook, wanted->webhook) || !span_is(o.spec, rows[i].spec))
             fail_msg("%s: %.*s", rows[i].options, SP(o.spec));
         char *members = arena_fmt(a, ",%.*s", SP(span_cut(o.spec, 1, o.spec.n - 2)));
         assert_true(reads(o.spec.n > 2 ? members : "", &again, &r, a));
@@ -388,7 +409,7 @@ int main(void)
         cmocka_unit_test(an_order_says_how_it_stands_in_the_queue),
         cmocka_unit_test(mistakes_in_terms_are_named),
         cmocka_unit_test(equal_work_has_one_name),
-        cmocka_unit_test(an_order_says_how_often_and_when_it_is_tried_again),
+        cmocka_unit_test(an_order_says_how_often_and_when_it_is_tried_again_and_who_is_told),
         cmocka_unit_test(a_page_is_needed_as_the_pack_and_the_strategy_say),
         cmocka_unit_test(an_order_keeps_nothing_of_the_pack),
     };

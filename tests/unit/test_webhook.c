@@ -103,6 +103,15 @@ static void types_are_names_groups_or_all(void **state)
     assert_false(webhook_wants(SPAN("job.*"), SPAN("jobs.x")));
     assert_true(webhook_wants(SPAN("*"), SPAN("mode.changed")));
     assert_false(webhook_wants(SPAN(""), SPAN("mode.changed")));
+    static const char *const ends[] = {"job.finished", "job.dead", "job.cancelled",
+                                       "job.expired", "job.repaired"};
+    static const char *const others[] = {"job.accepted",   "job.retrying",
+                                         "job.stopping",   "job.replayed",
+                                         "batch.complete", "job.finished_again"};
+    for (size_t k = 0; k < sizeof ends / sizeof *ends; k++)
+        assert_true(webhook_is_end(span_of(ends[k])) && webhook_type_known(span_of(ends[k])));
+    for (size_t k = 0; k < sizeof others / sizeof *others; k++)
+        assert_false(webhook_is_end(span_of(others[k])));
     assert_true(webhook_type_known(SPAN("job.*")) && webhook_type_known(SPAN("*")));
     assert_false(webhook_type_known(SPAN("job.finnished")) || webhook_type_known(SPAN("jo.*")));
     assert_string_equal(webhook_type_near(SPAN("job.finnished")), "job.finished");

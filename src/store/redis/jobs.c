@@ -2,6 +2,7 @@
 #include "store/redis/inside.h"
 
 #include "base/need.h"
+#include "core/options.h"
 #include "store/dead.h"
 
 /* ---- fixed texts: "5:posts4:nasa…" ---- */
@@ -68,6 +69,7 @@ static void put_accept(struct call *c, const struct accept_args *a,
     call_flag(c, a->held);
     call_number(c, a->accepted_ms);
     call_number(c, a->max_fail);
+    call_text(c, options_callback(a->spec));
 }
 
 /* Most say nothing of most: what is nothing or 0 behind the last word that says something. */

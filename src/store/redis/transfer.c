@@ -2,6 +2,7 @@
 #include "store/redis/transfer.h"
 
 #include "base/need.h"
+#include "core/options.h"
 #include "core/schedule.h"
 #include "os/clock.h"
 #include "os/files.h"
@@ -405,7 +406,7 @@ static const char *const extra_names[MOVE_KINDS] = {[MOVE_LIMITS] = "th",
                                                     [MOVE_BATCHES] = "t0 p0 b0 j0 t1 p1 b1 j1",
                                                     [MOVE_SCHEDULES] = "share",
                                                     [MOVE_OPERATIONS] = "whyj",
-                                                    [MOVE_JOBS] = "fixed",
+                                                    [MOVE_JOBS] = "fixed hk",
                                                     [MOVE_RUNS] = "pending"};
 
 static const struct moved_value *value(enum moved_kind kind, const struct moved_row *row,
@@ -473,7 +474,9 @@ static err put_extras(struct store *s, enum moved_kind kind, const struct moved_
         call_json(s, c, value(kind, row, "why")->text);
         return E_OK;
     case MOVE_JOBS:
-        return put_fixed(s, c, row, f);
+        e = put_fixed(s, c, row, f);
+        call_text(c, options_callback(value(kind, row, "spec")->text));
+        return e;
     case MOVE_RUNS:
         put_pending(s, c, row);
         return E_OK;

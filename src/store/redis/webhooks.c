@@ -464,7 +464,7 @@ static err read_step(struct store *s, const struct hook *h, struct filling *to, 
         if (to->open >= WEBHOOK_OPEN_MAX)
             return E_OK;
         e = event_view_of(s, reply_list(&r, i), s->own, &v, f);
-        if (!e && delivery_wants(h->types, v.kind))
+        if (!e && delivery_wants(h->types, h->id, &v))
             add_delivery(to, &v, now);
         if (!e)
             move_to(h, to, v.seq, true);

@@ -67,7 +67,8 @@ struct job_row {
     enum waits_how waits_how;
     int64_t work;
     int64_t shared_from;
-    int64_t bytes; /* of its records */
+    int64_t bytes;   /* of its records */
+    bool calls_back; /* its options may have a callback */
     char site[SITE_NAME];
 };
 
@@ -403,3 +404,8 @@ MUST_USE err event_add(struct store *s, const char *job, const char *kind, wall 
 /* Behind a statement that has counted it in the job's row already (`events`): one write of the row for both. */
 MUST_USE err event_add_counted(struct store *s, const char *job, const char *kind, wall now,
                                struct json_w *body, struct fault *f);
+
+/* ---- webhooks.c ---- */
+/* To whom the event of the job's end goes as well, as a member of its body. */
+MUST_USE err webhooks_call_back(struct store *s, const struct job_row *r, struct json_w *body,
+                                struct fault *f);

@@ -57,6 +57,7 @@ static void read_row(struct store *s, struct query *q, struct job_row *r)
         .deadline_ms = db_int(q, 36),
         .shared_from = db_int(q, 37),
         .bytes = db_int(q, 38),
+        .calls_back = db_int(q, 39) != 0,
     };
     span_copy(db_text(q, 1), r->id, sizeof r->id);
     span_copy(db_text(q, 24), r->site, sizeof r->site);
@@ -306,7 +307,10 @@ err job_leave(struct store *s, const struct job_row *r, struct leaving *l, wall 
         lanes_count(s, lane, r->needs, JOB_STATES, to, now.ms);
     job_count_ended(s, to, l->verdict);
     struct json_w w = leaving_body(s, r, l, to);
-    e = event_add_counted(s, r->id, leaving_event(to, l->on), now, &w, f);
+    if (job_is_final(to))
+        e = webhooks_call_back(s, r, &w, f);
+    if (!e)
+        e = event_add_counted(s, r->id, leaving_event(to, l->on), now, &w, f);
     if (!e && job_is_final(to))
         e = job_ended(s, r, to, now, f);
     if (!e)
@@ -336,7 +340,9 @@ err job_end_waiting(struct store *s, const struct job_row *r, enum job_event on,
     json_kv_int(&w, "have", r->have);
     if (why.n)
         json_kv_text(&w, "why", why);
-    e = event_add_counted(s, r->id, waiting_end_event(to), now, &w, f);
+    e = webhooks_call_back(s, r, &w, f);
+    if (!e)
+        e = event_add_counted(s, r->id, waiting_end_event(to), now, &w, f);
     return e ? e : job_ended(s, r, to, now, f);
 }
 

@@ -132,7 +132,9 @@ static err succeed(struct store *s, const struct job_row *r, const struct repair
     json_kv_cstr(&w, "end", end_reason_name(a->end));
     json_kv_cstr(&w, "was", failure_name(facts->failure));
     json_kv_int(&w, "have", r->have);
-    e = event_add(s, r->id, "job.repaired", now, &w, f);
+    e = webhooks_call_back(s, r, &w, f);
+    if (!e)
+        e = event_add(s, r->id, "job.repaired", now, &w, f);
     return e ? e : job_follow_up(s, r->seq, now, f);
 }
 

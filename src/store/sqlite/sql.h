@@ -15,7 +15,7 @@
     "seq,id,lane_id,state,coalesce(nonce,0),fence,prio,rank,run_at,started,suspect,cancel_req,"          \
     "n_fail,n_crash,n_throttle,n_release,max_fail,max_crash,max_throttle,fail_base,next_batch,"          \
     "job_limit,have,users,site,crash_base,progressed,release_base,counts,mark,needs,generation,over_at," \
-    "waits_on,waits_how,coalesce(work,0),deadline_at,shared_from,bytes"
+    "waits_on,waits_how,coalesce(work,0),deadline_at,shared_from,bytes,instr(spec,'\"callback\":{')"
 #define SQL_JOB_VIEW                                                                                                           \
     "j.id,j.site,j.kind,j.target,l.name,j.spec,j.cursor,j.why,j.report,j.state,j.failure,j.verdict,j.end_reason,"              \
     "j.job_limit,j.have,j.users,j.fence,j.n_fail,j.n_crash,j.n_throttle,j.n_release,j.next_batch,"                             \

@@ -50,7 +50,9 @@ err waits_answer(struct store *s, const struct job_row *r, struct query *from,
     json_kv_cstr(&w, "verdict", verdict_name(verdict));
     json_kv_cstr(&w, "source", source_name(source));
     json_kv_cstr(&w, "from_job", of);
-    e = event_add(s, r->id, "job.finished", now, &w, f);
+    e = webhooks_call_back(s, r, &w, f);
+    if (!e)
+        e = event_add(s, r->id, "job.finished", now, &w, f);
     return e ? e : job_ended(s, r, to, now, f);
 }
 

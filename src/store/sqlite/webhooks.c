@@ -2,6 +2,7 @@
 #include "store/webhooks.h"
 
 #include "base/need.h"
+#include "core/options.h"
 #include "os/secret.h"
 #include "store/delivery.h"
 #include "store/sqlite/inside.h"
@@ -388,6 +389,39 @@ err sqlite_webhook_ping(struct store *s, struct span webhook, wall now, char out
                   DB_T(id), DB_T(SPAN("ping")), DB_I(now.ms), DB_T(SPAN("{}")), DB_I(now.ms));
 }
 
+/* ---- callbacks of jobs ---- */
+
+/* Empty: it has none. */
+static err callback_of(struct store *s, int64_t seq, char out[ID_TEXT], struct fault *f)
+{
+    struct query *q;
+    err e = db_ask(s->db, SQL_SPEC, &q, f, DB_I(seq));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    span_copy(e ? SPAN_NONE : options_callback(db_text(q, 0)), out, ID_TEXT);
+    db_end(q);
+    return e;
+}
+
+err webhooks_call_back(struct store *s, const struct job_row *r, struct json_w *body,
+                       struct fault *f)
+{
+    char id[ID_TEXT] = "";
+    struct query *q;
+    err e = r->calls_back ? callback_of(s, r->seq, id, f) : E_OK;
+    if (e || !id[0])
+        return e;
+    e = db_ask(s->db, SQL_WEBHOOK_IS, &q, f, DB_T(span_of(id)));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    db_end(q);
+    if (!e || e == E_END)
+        json_kv_cstr(body, e ? DELIVERY_DROPPED : DELIVERY_CALLBACK, id);
+    return e == E_END ? E_OK : e;
+}
+
 /* ---- from the log into deliveries ---- */
 
 struct hook { /* that is on */
@@ -461,7 +495,7 @@ static err fill_from(struct store *s, struct hook *h, struct query *events, wall
     int looked = 0;
     while (h->open < WEBHOOK_OPEN_MAX && (e = db_step(events, f)) == E_OK) {
         struct event_view v = event_of(events);
-        if (delivery_wants(h->types, v.kind)) {
+        if (delivery_wants(h->types, h->id, &v)) {
             e = add_delivery(s, h, &v, now, f);
             h->open++;
         }

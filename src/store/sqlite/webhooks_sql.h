@@ -73,6 +73,7 @@
     X(SQL_WEBHOOK_ADD, "INSERT INTO webhooks(id,name,url,types,secret,enabled,place,seen,created_at,updated_at)" \
                        " VALUES(?1,?2,?3,?4,?5,?6,?7,?7,?8,?8)")                                  \
     X(SQL_WEBHOOK, "SELECT " SQL_WEBHOOK_VIEW " WHERE w.id=?1")                                \
+    X(SQL_WEBHOOK_IS, "SELECT 1 FROM webhooks WHERE id=?1")                                    \
     X(SQL_WEBHOOKS, "SELECT " SQL_WEBHOOK_VIEW " WHERE w.id>'' ORDER BY w.id")                 \
     X(SQL_WEBHOOK_CHANGE, "UPDATE webhooks SET name=coalesce(?2,name),url=coalesce(?3,url),types=coalesce(?4,types)," \
                           "enabled=iif(?5<0,enabled,?5),off_at=CASE ?5 WHEN 0 THEN ?6 WHEN 1 THEN 0 ELSE off_at END," \

@@ -380,7 +380,7 @@ local JOB = fields_of({
     pg = 0, ge = 0, nb = 0, ha = 0, us = 0, by = 0, li = 0, co = 0, mk = 0, rj = 0, cf = 0, fi = 0, ov = 0,
     de = 0, am = 0, sm = 0, me = 0, wh = 0, so = 0, rg = 0, wb = 0, cv = 0, fl = 0, ve = 0, en = 0, rv = 0,
     sa = 0, fa = 0, es = 0, as = 0, ec = 0, hr = 0, ln = '', no = '', ow = '', wo = '', rq = '', uk = '', wk = '',
-    wt = '', sf = '', fp = '', se = '', rs = '', ba = '', ug = '', he = 0
+    wt = '', sf = '', fp = '', se = '', rs = '', ba = '', ug = '', he = 0, hk = ''
 })
 -- What nearly every job has: a table grows as large as it is made, and else in six steps.
 function JOB.new()

@@ -311,6 +311,14 @@ local function texts(j, fields)
 end
 M.texts = texts
 -- late
+-- To whom the event of its end goes as well, as a member of its body: store/delivery.h.
+function M.call_back(j)
+    if j.hk == '' then
+        return ''
+    end
+    return (call('EXISTS', P .. 'wh:' .. j.hk) == 1 and ',"callback":"' or ',"callback_dropped":"') .. j.hk .. '"'
+end
+-- late
 -- A job stays as long as another one waits for it or has its result.
 function M.is_needed(id)
     return call('EXISTS', P .. 'wt:' .. id, P .. 'sh:' .. id) > 0
@@ -378,7 +386,7 @@ function M.answer(j, from, source)
     end
     count_ended(SUCCEEDED, j.ve)
     M.event(j, 'job.finished', '{"state":"succeeded","have":' .. I(j.ha) .. ',"verdict":"' .. M.verdicts[j.ve] ..
-            '","source":"' .. SOURCES[source] .. '","from_job":"' .. from.id .. '"}')
+            '","source":"' .. SOURCES[source] .. '","from_job":"' .. from.id .. '"' .. M.call_back(j) .. '}')
     job_ended(j)
 end
 -- late
@@ -445,7 +453,7 @@ function M.end_waiting(j, to, why)
     enter_state(j, to, M.lane(j.ln))
     count_ended(to, 0)
     M.event(j, to == EXPIRED and 'job.expired' or 'job.cancelled', '{"state":"' .. STATES[to] .. '","have":' ..
-            I(j.ha) .. (why[1] ~= '' and ',"why":' .. why[2] or '') .. '}')
+            I(j.ha) .. (why[1] ~= '' and ',"why":' .. why[2] or '') .. M.call_back(j) .. '}')
     job_ended(j)
 end
 
@@ -506,7 +514,8 @@ local function leaving_body(j, out, to)
         body = body .. ',"why":' .. out.why[2]
     end
     body = body .. (to == SCHEDULED and ',"retry_in_ms":' .. I(out.wait) or '')
-    return body .. (out.usage and out.usage ~= '' and ',' .. out.usage or '') .. '}'
+    body = body .. (out.usage and out.usage ~= '' and ',' .. out.usage or '')
+    return body .. (to >= SUCCEEDED and M.call_back(j) or '') .. '}'
 end
 -- The one way out of ACTIVE. out: as M.charge() left it, with failure, failure_name, verdict, end_reason,
 -- end_name, why, report.

@@ -216,7 +216,8 @@ function put.jobs(v)
     for field, name in pairs(NUMBERS) do
         j[field] = N(v[name])
     end
-    j.uk, j.wk, j.fp, j.ba, j.ug, j.ec, j.st = v.unique_key, v.work, v.fingerprint, v.batch, v.usage, N(v.events), N(v.state)
+    j.uk, j.wk, j.fp, j.ba, j.ug, j.hk = v.unique_key, v.work, v.fingerprint, v.batch, v.usage, v.hk
+    j.ec, j.st = N(v.events), N(v.state)
     local rank = N(v.rank)
     j.rk = j.st == READY and rank ~= j.ra - j.pr * AGING and rank or 0
     put_texts(v)

@@ -40,7 +40,7 @@ if well then
         call('ZADD', P .. 'wa:' .. j.wk, now, j.id)
     end
     M.event(j, 'job.repaired', '{"state":"succeeded","verdict":"' .. M.verdicts[j.ve] .. '","end":"' .. A[8] .. '","was":"' ..
-            A[11] .. '","have":' .. I(j.ha) .. '}')
+            A[11] .. '","have":' .. I(j.ha) .. M.call_back(j) .. '}')
     M.child_ended(j)
 end
 return done(R_OK)

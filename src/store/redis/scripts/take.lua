@@ -117,7 +117,7 @@ function M.plan(a)
     return plan
 end
 -- What accept.lua is asked for one job. The last ones that are nothing or 0 are left out; here they are nothing.
-local WORDS_OF_ONE = 31
+local WORDS_OF_ONE = 32
 local nothing
 function M.words_of(packed)
     if not nothing then
@@ -166,7 +166,7 @@ local function make(a, plan)
         id = id, key = '', member = '', before = false, sq = 0, st = 0, ln = '', ec = 0, es = 0, as = 0, rv = 1, ca = accepted or now,
         ra = held and INF or starts, hr = held and starts or 0, li = N(a[8]), co = N(a[9]), pr = N(a[10]), mk = N(a[11]), nd = N(a[12]),
         me = N(a[13]), ov = N(a[15]), de = N(a[16]), am = N(a[17]), sm = N(a[18]), mf = N(a[31]) > 0 and N(a[31]) or FAIL_MAX, mc = CRASH_MAX, mt = THROTTLE_MAX,
-        uk = a[21], wk = a[23], ba = a.batch or ''
+        uk = a[21], wk = a[23], ba = a.batch or '', hk = a[32]
     })
     M.set_fixed(id, a[7])
     if plan.leader then
