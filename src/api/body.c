@@ -210,6 +210,20 @@ bool body_time(struct body *b, struct json object, const char *at, const char *k
     return false;
 }
 
+bool body_texts(struct body *b, struct json object, const char *at, const char *key,
+                const char *example, struct json *out)
+{
+    if (!body_given(object, key, out))
+        return false;
+    bool texts = json_is(*out, JSON_ARRAY) && json_count(*out) > 0;
+    for (struct json_iter i = json_each(*out); texts && json_next(&i);)
+        texts = json_is(i.value, JSON_TEXT);
+    if (!texts)
+        body_refuse(b, body_pointer(b, at, span_of(key)), "type",
+                    "must be a list of texts such as %s", example);
+    return texts;
+}
+
 bool body_choice(struct body *b, struct json object, const char *at, const char *key,
                  const char *const *names, int *value)
 {

@@ -59,6 +59,9 @@ void body_failure(struct body *b, struct json object, const char *at, const char
 /* A number; null is `of_null`. */
 void body_setting(struct body *b, struct json object, const char *at, const char *key,
                   int64_t min, int64_t max, int64_t of_null, int64_t *value);
+/* A list of one text or more; false when it is not given, or was refused. */
+bool body_texts(struct body *b, struct json object, const char *at, const char *key,
+                const char *example, struct json *out);
 /* One of the names; its place in the list. */
 bool body_choice(struct body *b, struct json object, const char *at, const char *key,
                  const char *const *names, int *value);

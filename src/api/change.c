@@ -1,4 +1,5 @@
 /* change.c - a job that waits is changed, held, let go; one that has ended is deleted. */
+#include "api/bounds.h"
 #include "api/inside.h"
 #include "api/order.h"
 #include "api/terms.h"
@@ -17,9 +18,16 @@ static void read_start(struct body *b, struct json root, struct job_change *c)
         c->run_at_ms = when.ms > 0 ? when.ms : 0;
 }
 
+static void refuse_fixed_one(struct body *b, struct span pointer)
+{
+    body_refuse(
+        b, pointer, "not_supported",
+        "what was asked for so cannot be changed; POST …/rerun makes another job with this");
+}
+
 static void read_timeouts(struct body *b, struct json root, struct job_change *c)
 {
-    static const char *const members[] = {"attempt_s", "idle_s", NULL};
+    static const char *const members[] = {"attempt_s", "idle_s", "navigation_s", NULL};
     struct json v = json_get(root, SPAN("timeouts"));
     int64_t attempt_s = CHANGE_NOT, idle_s = CHANGE_NOT;
     if (json_is(v, JSON_NONE))
@@ -34,6 +42,8 @@ static void read_timeouts(struct body *b, struct json root, struct job_change *c
         return;
     }
     body_members(b, v, "/timeouts", members);
+    if (!json_is(json_get(v, SPAN("navigation_s")), JSON_NONE))
+        refuse_fixed_one(b, SPAN("/timeouts/navigation_s"));
     body_setting(b, v, "/timeouts", "attempt_s", 1, TERMS_ATTEMPT_MAX_S, 0, &attempt_s);
     body_setting(b, v, "/timeouts", "idle_s", 1, TERMS_IDLE_MAX_S, 0, &idle_s);
     c->attempt_ms = attempt_s == CHANGE_NOT ? CHANGE_NOT : attempt_s * 1000;
@@ -50,16 +60,13 @@ static int64_t instant(int64_t seconds, const struct job_change *c, int64_t now_
 static void refuse_fixed(struct body *b, struct json root)
 {
     static const char *const fixed[] = {
-        "site",    "kind",     "target",         "since",    "until",    "product",
-        "depth",   "media",    "fields",         "exclude",  "include",  "class",
-        "tenant",  "unique",   "max_age_s",      "evidence", "strategy", "since_last",
-        "session", "coalesce", FOLLOWUP_MEMBERS, NULL};
+        "site",    "kind",     "target",         "since",        "until",    "product",
+        "depth",   "media",    "fields",         "exclude",      "include",  "class",
+        "tenant",  "unique",   "max_age_s",      "evidence",     "strategy", "since_last",
+        "session", "coalesce", FOLLOWUP_MEMBERS, BOUNDS_MEMBERS, "quality",  NULL};
     for (size_t i = 0; fixed[i]; i++)
         if (!json_is(json_get(root, span_of(fixed[i])), JSON_NONE))
-            body_refuse(
-                b, body_pointer(b, "", span_of(fixed[i])), "not_supported",
-                "what was asked for so cannot be changed; POST …/rerun makes another job "
-                "with this");
+            refuse_fixed_one(b, body_pointer(b, "", span_of(fixed[i])));
 }
 
 static const char *const members[] = {
@@ -67,7 +74,8 @@ static const char *const members[] = {
     "reason",     "site",    "kind",       "target",    "since",          "until",
     "product",    "depth",   "media",      "fields",    "exclude",        "include",
     "class",      "tenant",  "unique",     "max_age_s", "evidence",       "strategy",
-    "since_last", "session", "coalesce",   "labels",    FOLLOWUP_MEMBERS, NULL};
+    "since_last", "session", "coalesce",   "labels",    FOLLOWUP_MEMBERS, BOUNDS_MEMBERS,
+    "quality",    NULL};
 
 static bool read_change(struct body *b, struct json_parser *parser, struct span text,
                         struct job_change *c)

@@ -1,5 +1,8 @@
 #include "api/order.h"
 
+#include "api/bounds.h"
+#include "api/quality.h"
+
 #include "extract/media.h"
 
 #include "base/text.h"
@@ -30,14 +33,16 @@ struct reading {
     const char *strategy;      /* NULL: as the pack says */
     unsigned exclude, include; /* enum exclude */
     struct fields fields;      /* wanted of each record */
-    struct span labels;        /* as they are kept */
+    struct bounds bounds;
+    struct order_quality quality;
+    struct span labels; /* as they are kept */
 };
 
 static const char *const members[] = {
-    "site",     "kind",        "target",         "limit",      "since",    "until",
-    "priority", "product",     "depth",          "media",      "evidence", "strategy",
-    "exclude",  "include",     "fields",         "since_last", "session",  "rerun_of",
-    "labels",   TERMS_MEMBERS, FOLLOWUP_MEMBERS, NULL};
+    "site",     "kind",         "target",  "limit",       "since",          "until",
+    "priority", "product",      "depth",   "media",       "evidence",       "strategy",
+    "exclude",  "include",      "fields",  "since_last",  "session",        "rerun_of",
+    "labels",   BOUNDS_MEMBERS, "quality", TERMS_MEMBERS, FOLLOWUP_MEMBERS, NULL};
 
 /* Names of packs or kinds, to find the nearest one. */
 struct names {
@@ -289,21 +294,6 @@ static bool about_users(const struct reading *r)
     return r->order->users;
 }
 
-/* A list of texts; false when it is not given, or was refused. */
-static bool read_list(struct reading *r, struct json body, const char *key, const char *example,
-                      struct json *out)
-{
-    if (!body_given(body, key, out))
-        return false;
-    bool texts = json_is(*out, JSON_ARRAY) && json_count(*out) > 0;
-    for (struct json_iter i = json_each(*out); texts && json_next(&i);)
-        texts = json_is(i.value, JSON_TEXT);
-    if (!texts)
-        body_refuse(&r->body, body_pointer(&r->body, "", span_of(key)), "type",
-                    "must be a list of texts such as %s", example);
-    return texts;
-}
-
 static struct span pointer_at(struct reading *r, const char *key, size_t index)
 {
     return span_of(arena_fmt(r->arena, "/%s/%zu", key, index));
@@ -314,7 +304,7 @@ static unsigned read_kinds(struct reading *r, struct json body, const char *key,
 {
     struct json list;
     unsigned kinds = 0;
-    if (!read_list(r, body, key, "[\"replies\", \"reposts\"]", &list))
+    if (!body_texts(&r->body, body, "", key, "[\"replies\", \"reposts\"]", &list))
         return 0;
     if (about_users(r))
         body_refuse(&r->body, body_pointer(&r->body, "", span_of(key)), "unknown",
@@ -353,28 +343,6 @@ static void read_include(struct reading *r, struct json body)
         body_refuse(&r->body, SPAN("/include"), "unknown", "%s", f.words);
 }
 
-static void read_fields(struct reading *r, struct json body)
-{
-    struct json list;
-    if (!read_list(r, body, "fields", "[\"id\", \"text\", \"counts.like\"]", &list))
-        return;
-    enum fields_of of = about_users(r) ? FIELDS_OF_USERS : FIELDS_OF_POSTS;
-    size_t at = 0;
-    for (struct json_iter i = json_each(list); json_next(&i); at++) {
-        struct span name = SPAN_NONE;
-        json_text(i.value, &name);
-        const char *near = fields_near(of, name);
-        if (!fields_known(of, name) && near)
-            body_refuse(&r->body, pointer_at(r, "fields", at), "unknown",
-                        "did you mean \"%s\"?", near);
-        else if (!fields_known(of, name))
-            body_refuse(&r->body, pointer_at(r, "fields", at), "unknown",
-                        "no record has this; names are dotted paths such as \"author.name\"");
-        else if (!fields_add(&r->fields, name))
-            body_refuse(&r->body, SPAN("/fields"), "range", "at most %d fields", FIELDS_MAX);
-    }
-}
-
 static void read_since_last(struct reading *r, struct json body)
 {
     struct json v;
@@ -387,9 +355,9 @@ static void read_since_last(struct reading *r, struct json body)
                     SP(r->order->kind));
 }
 
-/* The options as they are kept, but for those of the list. */
+/* The options as they are kept, but for those of the list; with fields that every record has to have. */
 static struct span spec_without(struct reading *r, struct json_parser *parser,
-                                const char *const *left_out)
+                                const char *const *left_out, const struct fields *required)
 {
     struct buf text = BUF(8 * 1024), raw = BUF(8 * 1024);
     struct json_w w = json_w(&text);
@@ -407,6 +375,8 @@ static struct span spec_without(struct reading *r, struct json_parser *parser,
         json_key_span(&w, i.key);
         json_put_raw(&w, buf_span(&raw));
     }
+    if (required)
+        order_fields_put(&w, "required_fields", required);
     json_close(&w);
     struct span kept = arena_keep(r->arena, buf_span(&text));
     buf_free(&text);
@@ -419,17 +389,19 @@ static struct span spec_without(struct reading *r, struct json_parser *parser,
 static void write_variant(struct reading *r, struct json_parser *parser)
 {
     static const char *const same_list[] = {
-        "limit", "since",    "until",   "since_last", "fields", "strategy",       "evidence",
-        "media", "priority", "session", "rerun_of",   "labels", FOLLOWUP_MEMBERS, NULL};
-    r->order->variant = spec_without(r, parser, same_list);
+        "limit",    "since",     "until",          "since_last", "fields",
+        "strategy", "evidence",  "media",          "priority",   "session",
+        "rerun_of", "labels",    "max_pages",      "max_bytes",  "timeouts",
+        "quality",  "resources", FOLLOWUP_MEMBERS, NULL};
+    r->order->variant = spec_without(r, parser, same_list, &r->quality.required);
 }
 
 /* A name for everything that decides what the records are; whose the job is does not. Jobs with the same
  * name share results, so nobody must be able to make another order with it: a piece of SHA-256. */
 static int64_t work_of(struct reading *r, struct json_parser *parser)
 {
-    static const char *const same_records[] = {"fields", "rerun_of", "labels", FOLLOWUP_MEMBERS,
-                                               NULL};
+    static const char *const same_records[] = {
+        "fields", "rerun_of", "labels", "timeouts", "resources", FOLLOWUP_MEMBERS, NULL};
     const struct order *o = r->order;
     unsigned char digest[DIGEST_BYTES];
     uint64_t work = 0;
@@ -441,7 +413,10 @@ static int64_t work_of(struct reading *r, struct json_parser *parser)
     json_put_text(&w, o->site);
     json_put_text(&w, o->kind);
     json_put_text(&w, o->target);
-    json_put_raw(&w, spec_without(r, parser, same_records));
+    json_put_raw(&w, spec_without(r, parser, same_records, NULL));
+    /* Of the resources this alone may end a job well, with less. */
+    if (r->bounds.most[BOUND_REQUESTS])
+        json_put_int(&w, r->bounds.most[BOUND_REQUESTS]);
     json_close_array(&w);
     digest_sha256(buf_span(&text), digest);
     memcpy(&work, digest, sizeof work);
@@ -473,13 +448,7 @@ static void write_lists(struct reading *r, struct json_w *w)
 {
     write_kinds(w, "exclude", r->exclude);
     write_kinds(w, "include", r->include);
-    if (r->fields.count) {
-        json_key(w, "fields");
-        json_open_array(w);
-        for (size_t i = 0; i < r->fields.count; i++)
-            json_put_text(w, r->fields.path[i]);
-        json_close_array(w);
-    }
+    order_fields_put(w, "fields", &r->fields);
 }
 
 /* node looks for "media":"download" in it (pool/media.c). */
@@ -515,6 +484,8 @@ static void write_spec(struct reading *r)
     }
     write_lists(r, &w);
     followup_write(&w, &r->order->followup);
+    bounds_put(&w, &r->bounds);
+    order_quality_put(&w, &r->quality);
     if (r->rerun_of.n)
         json_kv_text(&w, "rerun_of", r->rerun_of);
     if (r->labels.n) { /* the last member: core/labels.h */
@@ -565,7 +536,9 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     read_strategy(&r, root);
     read_depth(&r, root);
     read_include(&r, root);
-    read_fields(&r, root);
+    enum fields_of of = about_users(&r) ? FIELDS_OF_USERS : FIELDS_OF_POSTS;
+    order_fields(&r.body, root, "", "fields", of, &r.fields);
+    order_quality(&r.body, root, of, out->limit, &r.quality);
     read_since_last(&r, root);
     r.has_since = body_time(&r.body, root, "", "since", &r.since);
     r.has_until = body_time(&r.body, root, "", "until", &r.until);
@@ -578,6 +551,8 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
         body_refuse(&r.body, SPAN("/until"), "range", "must be later than since");
     terms_read(&r.body, root, r.since_last, &out->terms);
     followup_read(&r.body, root, &out->followup);
+    order_bounds(&r.body, root, &r.bounds);
+    r.bounds.navigation_s = out->terms.navigation_s;
     if (!body_fine(&r.body))
         return false;
     out->prio = (int)prio;
@@ -590,6 +565,7 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     write_spec(&r);
     write_variant(&r, parser); /* the body is no longer there after it */
     out->mark = mark_of(&r);
+    out->memory_bytes = r.bounds.most[BOUND_MEMORY] << 20;
     out->work = work_of(&r, parser);
     return true;
 }
@@ -617,6 +593,7 @@ struct accept_args order_accept(const struct order *o, bool coalesce, wall now)
         .mark = o->mark,
         .variant = o->variant,
         .needs = o->needs,
+        .memory_bytes = o->memory_bytes,
         .run_at_ms = t->not_before_ms,
         .expires_ms = seconds_from(from_ms, t->expires_s),
         .deadline_ms = seconds_from(from_ms, t->deadline_s),

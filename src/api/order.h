@@ -29,6 +29,7 @@ struct order {
     struct terms terms;
     struct followup followup;
     enum store_needs needs;
+    int64_t memory_bytes; /* that an attempt may take; 0: not said */
     int64_t work; /* of what decides what the records are; 0: nobody else's result will do */
 };
 

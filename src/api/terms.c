@@ -23,7 +23,7 @@ static void read_lane(struct body *b, struct json order, struct terms *t)
 
 static void read_times(struct body *b, struct json order, struct terms *t)
 {
-    static const char *const members[] = {"attempt_s", "idle_s", NULL};
+    static const char *const members[] = {"attempt_s", "idle_s", "navigation_s", NULL};
     struct json timeouts;
     wall not_before;
     if (body_time(b, order, "", "not_before", &not_before))
@@ -40,6 +40,8 @@ static void read_times(struct body *b, struct json order, struct terms *t)
     body_members(b, timeouts, "/timeouts", members);
     body_number(b, timeouts, "/timeouts", "attempt_s", 1, TERMS_ATTEMPT_MAX_S, &t->attempt_s);
     body_number(b, timeouts, "/timeouts", "idle_s", 1, TERMS_IDLE_MAX_S, &t->idle_s);
+    body_number(b, timeouts, "/timeouts", "navigation_s", 1, BOUND_NAVIGATION_MAX_S,
+                &t->navigation_s);
 }
 
 static void read_unique(struct body *b, struct json order, struct terms *t)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "api/body.h"
+#include "core/bounds.h"
 #include "core/lane.h"
 #include "core/unique.h"
 
@@ -21,6 +22,7 @@ struct terms {
     int64_t not_before_ms;         /* an instant; 0 now */
     int64_t expires_s, deadline_s; /* from then on; 0 none */
     int64_t attempt_s, idle_s;     /* 0 as configured */
+    int64_t navigation_s;          /* likewise; kept with the options */
     struct span unique_key;        /* empty: none */
     enum unique_mode on_conflict;
     int64_t max_age_s, stale_if_error_s; /* 0 not asked */

@@ -45,21 +45,36 @@ int64_t process_own(pid_t pid)
                                                : -1;
 }
 
+/* "NAME:      300 kB" of the lines; −1: there is no such. */
+static int64_t read_kib(const char *text, struct span name)
+{
+    struct span rest = span_of(text), line;
+    while (span_next(&rest, '\n', &line)) {
+        int64_t kib;
+        if (!span_starts(line, name) || !span_ends(line, SPAN(" kB")))
+            continue;
+        if (span_int(span_trim(span_cut(line, name.n, line.n - name.n - 3)), &kib))
+            return kib * 1024;
+    }
+    return -1;
+}
+
+int64_t process_memory_available(void)
+{
+    char text[4096];
+    return read_small("/proc/meminfo", text, sizeof text)
+               ? read_kib(text, SPAN("MemAvailable:"))
+               : -1;
+}
+
 int64_t process_pss(pid_t pid)
 {
     char path[40], text[1024];
     snprintf(path, sizeof path, "/proc/%d/smaps_rollup", (int)pid);
     if (!read_small(path, text, sizeof text))
         return process_resident(pid);
-    struct span rest = span_of(text), line;
-    while (span_next(&rest, '\n', &line)) {
-        int64_t kib;
-        if (!span_starts(line, SPAN("Pss:")) || !span_ends(line, SPAN(" kB")))
-            continue;
-        if (span_int(span_trim(span_cut(line, 4, line.n - 7)), &kib))
-            return kib * 1024;
-    }
-    return process_resident(pid);
+    int64_t bytes = read_kib(text, SPAN("Pss:"));
+    return bytes >= 0 ? bytes : process_resident(pid);
 }
 
 /* "77 (name of it) S 1 …": the 3rd word on is behind the last parenthesis. All but its memory. */

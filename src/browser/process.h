@@ -19,6 +19,8 @@ struct process_facts {
 };
 /* False: the process is gone. */
 bool process_facts(pid_t pid, struct process_facts *out);
+/* Memory that could be taken without the machine running short, as the kernel says; −1 when it does not. */
+int64_t process_memory_available(void);
 /* A descriptor that becomes readable when the process ends and that can never mean another one.
  */
 int process_open(pid_t pid);

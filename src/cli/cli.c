@@ -253,6 +253,27 @@ int cli_duration(const char *verb, const char *flag, const char *text, int64_t m
         (long long)(max_ms / 1000), text);
 }
 
+int cli_one_of(const char *verb, const char *flag, const char *value, const char *const *names)
+{
+    struct buf known = BUF(512);
+    for (size_t i = 0; value && names[i]; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            value = NULL;
+            break;
+        }
+        buf_fmt(&known, "%s%s", i ? ", " : "", names[i]);
+    }
+    int code = EXIT_DONE;
+    const char *near = value ? text_nearest(span_of(value), names) : NULL;
+    if (near)
+        code = cli_usage(verb, "--%s: did you mean '%s'?", flag, near);
+    else if (value)
+        code = cli_usage(verb, "--%s must be one of %.*s, not '%.40s'", flag,
+                         SP(buf_span(&known)), value);
+    buf_free(&known);
+    return code;
+}
+
 int cli_number(const char *verb, const char *flag, const char *text, int64_t min, int64_t max,
                int64_t *out)
 {

@@ -37,6 +37,15 @@ static const struct flag flags[] = {
     {"deadline", 0, "TIME", FLAG_VALUE, AT(deadline), "nobody wants it after that: it is not tried again"},
     {"attempt-timeout", 0, "TIME", FLAG_VALUE, AT(attempt_timeout), "one attempt ends by then; else job.attempt_timeout"},
     {"idle-timeout", 0, "TIME", FLAG_VALUE, AT(idle_timeout), "an attempt without progress ends by then; else job.stall_timeout"},
+    {"navigation-timeout", 0, "TIME", FLAG_VALUE, AT(navigation_timeout), "a page has opened by then; else job.navigate_timeout"},
+    {"max-pages", 0, "N", FLAG_VALUE, AT(max_pages), "the job ends with what it has after so many pages, 1-100000"},
+    {"max-bytes", 0, "SIZE", FLAG_VALUE, AT(max_bytes), "likewise when the site has sent so much: 64KiB to 1024GiB"},
+    {"max-requests", 0, "N", FLAG_VALUE, AT(max_requests), "likewise when an attempt has asked the site so often, 1-1000000"},
+    {"memory", 0, "SIZE", FLAG_VALUE, AT(memory), "an attempt that takes more is stopped, and the job has failed: 64MiB to 8GiB"},
+    {"cpu", 0, "TIME", FLAG_VALUE, AT(cpu), "likewise of processor time: 30s, 5m"},
+    {"min-posts", 0, "N", FLAG_VALUE, AT(min_posts), "with fewer records than these the job has failed, 1-100000"},
+    {"on-empty", 0, "suspect|accept|fail", FLAG_VALUE, AT(on_empty), "nothing came: good when it is proven (suspect, default), always, or never"},
+    {"require", 0, "NAMES", FLAG_VALUE, AT(require), "a record without one of these fields is kept apart: id,created_at"},
     {"unique", 0, "KEY", FLAG_VALUE, AT(unique), "at most one job with this key at a time"},
     {"on-conflict", 0, "return_existing|reject|replace|run_after_active", FLAG_VALUE, AT(on_conflict), "when there is one; else return_existing"},
     {"max-age", 0, "TIME", FLAG_VALUE, AT(max_age), "a result of the same order that is not older will do"},
@@ -128,7 +137,7 @@ enum { FLAGS = sizeof flags / sizeof *flags };
 /* What a job is to collect, and how it stands in the queue. */
 #define WISH \
     " limit since until product depth priority since-last include exclude fields site evidence strategy media" \
-    " pool class tenant not-before expires deadline attempt-timeout idle-timeout unique on-conflict" \
+    " pool class tenant not-before expires deadline attempt-timeout idle-timeout navigation-timeout max-pages max-bytes max-requests memory cpu min-posts on-empty require unique on-conflict" \
     " max-age stale-if-error coalesce retry-max retry-base retry-cap retry-factor callback label "
 #define TIMES " cron timezone every adaptive wanted jitter start end "
 #define SCHEDULE WISH TIMES " overlap missed catch-up catch-up-max grace dry-run "

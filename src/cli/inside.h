@@ -65,7 +65,8 @@ struct cli {
     const char *labels[CLI_MANY_MAX]; /* NAME=VALUE */
     const char *set;                  /* of serve, which reads it itself: here for the help */
     const char *tenant, *not_before, *expires, *deadline, *attempt_timeout, *idle_timeout,
-        *unique, *on_conflict;
+        *navigation_timeout, *max_pages, *max_bytes, *memory, *cpu, *max_requests, *min_posts,
+        *on_empty, *require, *unique, *on_conflict;
     const char *max_age, *stale_if_error, *coalesce;
     const char *retry_max, *retry_base, *retry_cap, *retry_factor, *callback;
     const char *sort, *count;
@@ -123,6 +124,9 @@ int cli_duration(const char *verb, const char *flag, const char *text, int64_t m
 /* A whole number of a flag; 0 or an exit code. */
 int cli_number(const char *verb, const char *flag, const char *text, int64_t min, int64_t max,
                int64_t *out);
+
+/* A word of a flag, NULL: it was not given; names are NULL-terminated. 0 or an exit code. */
+int cli_one_of(const char *verb, const char *flag, const char *value, const char *const *names);
 
 /* A pack by its name below the configured folder, or by the path of its own folder. 0 or an exit code. */
 int cli_open_pack(struct cli *c, const char *name, struct pack **out);

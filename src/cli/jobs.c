@@ -197,6 +197,45 @@ static void print_source(struct cli *c, struct json job)
         printf("\n");
 }
 
+static void print_option(struct cli *c, const char *at, struct span key, struct json v)
+{
+    struct buf raw = BUF(64 * 1024);
+    struct span text;
+    if (!json_text(v, &text)) {
+        json_add_raw(&raw, v);
+        text = buf_span(&raw);
+    }
+    printf(" %s%s=%s", at, cli_printable(c, key), cli_printable(c, text));
+    buf_free(&raw);
+}
+
+/* What its order asks for: limit=20 timeouts.navigation_s=5. */
+static void print_options(struct cli *c, struct json job)
+{
+    struct json options = json_get(job, SPAN("options"));
+    if (!json_count(options))
+        return;
+    printf("%-10s", "options");
+    for (struct json_iter i = json_each(options); json_next(&i);) {
+        if (!json_is(i.value, JSON_OBJECT)) {
+            print_option(c, "", i.key, i.value);
+            continue;
+        }
+        const char *at = arena_fmt(c->arena, "%s.", cli_printable(c, i.key));
+        for (struct json_iter k = json_each(i.value); json_next(&k);)
+            print_option(c, at, k.key, k.value);
+    }
+    printf("\n");
+}
+
+static void print_budget(struct cli *c, struct json job)
+{
+    struct span name = ask_text(job, "report.budget.name");
+    if (name.n)
+        printf("%-10s %s: %lld of %lld used\n", "budget", cli_printable(c, name),
+               ask_number(job, "report.budget.used"), ask_number(job, "report.budget.most"));
+}
+
 static void print_labels(struct cli *c, struct json job)
 {
     struct json labels = json_get(job, SPAN("labels"));
@@ -215,12 +254,14 @@ static void print_job(struct cli *c, struct json job)
     printf("%-10s %s, priority %lld\n", "queue", cli_printable(c, ask_text(job, "lane")),
            ask_number(job, "priority"));
     print_line(c, "unique", ask_text(job, "unique_key"));
+    print_options(c, job);
     print_labels(c, job);
     print_line(c, "state", ask_text(job, "state"));
     print_waiting(c, job);
     print_place(c, job);
     print_line(c, "verdict", ask_text(job, "verdict"));
     print_line(c, "end", ask_text(job, "end_reason"));
+    print_budget(c, job);
     print_source(c, job);
     print_line(c, "failure", ask_text(job, "failure.class"));
     print_line(c, "meaning", ask_text(job, "failure.meaning"));

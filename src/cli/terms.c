@@ -4,28 +4,6 @@
 #include "base/text.h"
 #include "base/when.h"
 
-static int check_name(const char *verb, const char *flag, const char *value,
-                      const char *const *names)
-{
-    struct buf known = BUF(512);
-    for (size_t i = 0; value && names[i]; i++) {
-        if (strcmp(value, names[i]) == 0) {
-            value = NULL;
-            break;
-        }
-        buf_fmt(&known, "%s%s", i ? ", " : "", names[i]);
-    }
-    int code = EXIT_DONE;
-    const char *near = value ? text_nearest(span_of(value), names) : NULL;
-    if (near)
-        code = cli_usage(verb, "--%s: did you mean '%s'?", flag, near);
-    else if (value)
-        code = cli_usage(verb, "--%s must be one of %.*s, not '%.40s'", flag,
-                         SP(buf_span(&known)), value);
-    buf_free(&known);
-    return code;
-}
-
 int terms_check(const struct cli *c, const char *verb, struct terms_flags *out)
 {
     const struct {
@@ -36,6 +14,8 @@ int terms_check(const struct cli *c, const char *verb, struct terms_flags *out)
         {"deadline", c->deadline, TERMS_WAIT_MAX_S, &out->deadline_s},
         {"attempt-timeout", c->attempt_timeout, TERMS_ATTEMPT_MAX_S, &out->attempt_s},
         {"idle-timeout", c->idle_timeout, TERMS_IDLE_MAX_S, &out->idle_s},
+        {"navigation-timeout", c->navigation_timeout, BOUND_NAVIGATION_MAX_S,
+         &out->navigation_s},
         {"max-age", c->max_age, TERMS_WAIT_MAX_S, &out->max_age_s},
         {"stale-if-error", c->stale_if_error, TERMS_WAIT_MAX_S, &out->stale_if_error_s},
     };
@@ -50,11 +30,11 @@ int terms_check(const struct cli *c, const char *verb, struct terms_flags *out)
         *times[i].to /= 1000;
     }
     if (!code)
-        code = check_name(verb, "class", c->class, terms_classes);
+        code = cli_one_of(verb, "class", c->class, terms_classes);
     if (!code)
-        code = check_name(verb, "on-conflict", c->on_conflict, terms_conflicts);
+        code = cli_one_of(verb, "on-conflict", c->on_conflict, terms_conflicts);
     if (!code)
-        code = check_name(verb, "coalesce", c->coalesce, yes_no);
+        code = cli_one_of(verb, "coalesce", c->coalesce, yes_no);
     if (!code && c->on_conflict && !c->unique)
         code = cli_usage(verb, "--on-conflict goes with --unique KEY");
     if (!code && c->tenant && !lane_word_is_plain(span_of(c->tenant)))
@@ -90,11 +70,12 @@ void terms_put(struct json_w *w, const struct cli *c, const struct terms_flags *
     put_number(w, "deadline_s", t->deadline_s);
     put_number(w, "max_age_s", t->max_age_s);
     put_number(w, "stale_if_error_s", t->stale_if_error_s);
-    if (t->attempt_s || t->idle_s) {
+    if (t->attempt_s || t->idle_s || t->navigation_s) {
         json_key(w, "timeouts");
         json_open(w);
         put_number(w, "attempt_s", t->attempt_s);
         put_number(w, "idle_s", t->idle_s);
+        put_number(w, "navigation_s", t->navigation_s);
         json_close(w);
     }
     if (c->unique) {

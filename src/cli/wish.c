@@ -100,6 +100,8 @@ int wish_check(struct wish *wish, struct cli *c, const char *verb)
         code = terms_check(c, verb, &wish->terms);
     if (!code)
         code = followup_check(c, verb, &wish->followup);
+    if (!code)
+        code = bounds_check(c, verb, &wish->bounds);
     return code ? code : check_fields(wish, c, verb);
 }
 
@@ -159,5 +161,6 @@ void wish_write(const struct wish *wish, const struct cli *c, const char *kind,
     parts_put_labels(w, c);
     terms_put(w, c, &wish->terms);
     followup_write(w, &wish->followup);
+    bounds_flags_put(w, c, &wish->bounds);
     json_close(w);
 }

@@ -2,6 +2,7 @@
  * written as the body of POST /v1/jobs. */
 #pragma once
 
+#include "cli/bounds.h"
 #include "cli/followup.h"
 #include "cli/terms.h"
 #include "extract/fields.h"
@@ -11,6 +12,7 @@ struct wish {
     struct fields fields;
     struct terms_flags terms;
     struct followup followup;
+    struct bounds_flags bounds;
     bool download;
 };
 

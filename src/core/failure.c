@@ -62,12 +62,12 @@ static const struct failure_row rows[] = {
         .advice = "Update the site pack and try it with `fulmar replay JOB`; `field_paths` in the job's report shows where each field came from.",
         .budget = BUDGET_NONE, .breaker = true, .exit_code = 9, .http = 502},
     [FAILURE_EMPTY_SUSPECT] = {
-        .name = "empty_suspect", .meaning = "The page came without posts and without proof that there are none.",
-        .advice = "Look at the page by hand; a login wall or a silent limit looks like this.",
+        .name = "empty_suspect", .meaning = "The page came without posts and without proof that there are none, or with fewer than the job's order wants.",
+        .advice = "Look at the page by hand; a login wall or a silent limit looks like this. Where `why` names quality, ask for less.",
         .budget = BUDGET_FAIL, .breaker = true, .exit_code = 6, .http = 502},
     [FAILURE_RESOURCE] = {
         .name = "resource", .meaning = "The job ran into its limit of memory, files or processor time.",
-        .advice = "Ask for less per job, or raise job.memory_max or worker.memory_max.",
+        .advice = "Ask for less per job, or raise job.memory_max or worker.memory_max; where `why` names a member of the order, raise that: the job is not tried again by itself.",
         .budget = BUDGET_FAIL, .exit_code = 1, .http = 503},
     [FAILURE_CRASH] = {
         .name = "crash", .meaning = "The process that ran the attempt died.",
@@ -95,6 +95,11 @@ const struct failure_row *failure_row(enum failure_class c)
 const char *failure_name(enum failure_class c)
 {
     return failure_row(c)->name;
+}
+
+enum failure_budget failure_charged(enum failure_class c, bool final)
+{
+    return final ? BUDGET_NONE : failure_row(c)->budget;
 }
 
 bool failure_parse(struct span name, enum failure_class *out_class)

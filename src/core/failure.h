@@ -55,4 +55,6 @@ struct failure_row {
 
 const struct failure_row *failure_row(enum failure_class c); /* never NULL */
 const char *failure_name(enum failure_class c);
+/* Which counter it is charged to; final: the next attempt would end likewise, so there is none. */
+enum failure_budget failure_charged(enum failure_class c, bool final);
 bool failure_parse(struct span name, enum failure_class *out_class);

@@ -33,7 +33,7 @@ const struct setting_row *setting_row(enum setting_id id)
 
 /* ---- one value ---- */
 
-static bool parse_size(struct span text, int64_t *out_bytes)
+bool settings_size(struct span text, int64_t *out_bytes)
 {
     for (size_t i = 0; i < sizeof size_units / sizeof size_units[0]; i++) {
         struct span suffix = span_of(size_units[i].suffix);
@@ -86,7 +86,7 @@ static bool parse_number(const struct setting_row *row, struct span text, int64_
         ok = when_duration(text, &v) && in_range(row, v);
         break;
     case SETTING_SIZE:
-        ok = parse_size(text, &v) && in_range(row, v);
+        ok = settings_size(text, &v) && in_range(row, v);
         break;
     case SETTING_ENUM:
         ok = parse_choice(row, text, &v);

@@ -230,6 +230,8 @@ MUST_USE err settings_read(struct settings *s, struct arena *a, const char *file
 /* One setting as "section.name=value" (command line, tests). */
 MUST_USE err settings_set(struct settings *s, struct arena *a, struct span assignment,
                           struct fault *f);
+/* "64MiB", "4096": bytes. */
+bool settings_size(struct span text, int64_t *out_bytes);
 /* A commented sample file with every setting at its default; with `s` its values and no comments. */
 void settings_write(struct buf *out, const struct settings *s_or_null);
 

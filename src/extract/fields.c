@@ -111,6 +111,40 @@ bool fields_add(struct fields *f, struct span path)
     return true;
 }
 
+void fields_read(struct fields *f, struct json names)
+{
+    struct span name;
+    for (struct json_iter i = json_each(names); json_next(&i);)
+        if (json_text(i.value, &name))
+            (void)!fields_add(f, name);
+}
+
+/* ---- asking ---- */
+
+/* As deep as the path is long: none is longer than the table's. */
+static bool has(struct json v, struct span path, int depth)
+{
+    if (json_is(v, JSON_ARRAY)) {
+        bool all = true;
+        for (struct json_iter i = json_each(v); all && depth < DEPTH_MAX && json_next(&i);)
+            all = has(i.value, path, depth + 1);
+        return all;
+    }
+    if (!path.n || !json_is(v, JSON_OBJECT))
+        return !path.n && !json_is(v, JSON_NULL) && !json_is(v, JSON_NONE);
+    size_t dot = span_find_char(path, '.');
+    struct span rest = span_cut(path, dot + 1, path.n);
+    return depth < DEPTH_MAX && has(json_get(v, span_cut(path, 0, dot)), rest, depth + 1);
+}
+
+struct span fields_lacking(const struct fields *f, struct json record)
+{
+    for (size_t i = 0; i < f->count; i++)
+        if (!has(record, f->path[i], 0))
+            return f->path[i];
+    return SPAN_NONE;
+}
+
 /* ---- picking ---- */
 
 /* What is wanted below the member: true when all of it is. */

@@ -24,5 +24,10 @@ const char *fields_near(enum fields_of of, struct span path);
 
 /* Copies the path; false when there are too many. */
 MUST_USE bool fields_add(struct fields *f, struct span path);
+/* A list of names, as an order has it; what is no name of a field is left out. */
+void fields_read(struct fields *f, struct json names);
+/* The first of them that the record does not have, or of which it says null; empty: it has them all. In a list each
+ * element has to have it, and one without elements lacks nothing. */
+struct span fields_lacking(const struct fields *f, struct json record);
 /* Writes the record with these fields, in the record's own order; schema and id are always there. */
 void fields_put(const struct fields *f, struct json record, struct json_w *w);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/json.h"
 #include "base/when.h"
 #include "core/failure.h"
 #include "extract/pack.h"
@@ -47,6 +48,11 @@ struct record {
      * on; may be empty */
     struct span passed_on;
 };
+
+/* The line of a record without a field that the order requires, as of one that failed a check: v is its JSON, read. In
+ * the arena; .p NULL when it does not fit. */
+struct span record_incomplete(const struct record *r, struct json v, struct span field,
+                              struct arena *a);
 
 struct reading {
     struct record *records; /* in page order, every id once */

@@ -235,6 +235,8 @@ static err start_fetch(struct slot *s, const struct frame *f, struct fault *why)
     struct fetch_request q = {.url = f->t[1], .timeout_ms = f->n[1]};
     if (s->fetch)
         return fail(why, E_BUSY, "one request at a time");
+    if (slot_bounds_spent(s))
+        return fail(why, E_END, "a budget of the job is used up");
     if (q.timeout_ms < 1 || q.timeout_ms > 600000)
         return fail(why, E_BAD_INPUT, "the time for the request is out of range");
     if (span_is(f->t[0], "media"))
@@ -278,7 +280,9 @@ bool slot_call(struct slot *s, const struct frame *f)
     case FRAME_GOTO:
         fault_point("node.goto");
         slot_progress(s);
-        if (url_allowed(s, f->t[0]))
+        if (slot_bounds_spent(s))
+            refuse(s, f->n[0], E_END, SPAN("a budget of the job is used up"));
+        else if (url_allowed(s, f->t[0]))
             call_with_text(s, f, "Page.navigate", "url", f->t[0]);
         else
             refuse(s, f->n[0], E_DENIED, SPAN("URL is not the site's"));

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/need.h"
+#include "core/bounds.h"
 #include "pool/pool.h"
 #include "pool/slot.h"
 #include "wire/frame.h"
@@ -22,6 +23,8 @@ enum {
     EVENT_KEEP_MAX = 64 * 1024,
     STEP_SIZE = 32,
     REST_MS = 1000,
+    MISFITS_MAX = 3,
+    MISFIT_MS = 100,
     ITEMS_MAX = 100000,  /* of one batch, as the store allows */
     LOG_LINES_MAX = 100, /* of one worker in a second */
 };
@@ -84,7 +87,13 @@ struct slot {
         mono since, page_since; /* of the phase; of the page, 0: there is none */
         int64_t cpu_before_ms;  /* of the worker, which serves one job after the other */
     } meter;
-    struct timer *attempt, *stall, *grace, *beat;
+    struct slot_bounds { /* see bounds.c */
+        struct bounds allowed;
+        enum bound spent;  /* its worker was told so */
+        enum bound broken; /* the ceiling that it is above, with so much */
+        int64_t taken;
+    } bounds;
+    struct timer *attempt, *stall, *grace, *beat, *look;
     struct buf records; /* the RECORDS frame being committed */
     bool committing, finishing, finished, beating, starting_op;
     struct finish_args ending;
@@ -104,6 +113,7 @@ struct pool {
     size_t evidence_bytes;    /* on their way to the store */
     int64_t startable, light; /* as the store said last; light: those that need no page */
     int spawn_failures;
+    int misfits; /* questions in a row that no job had the memory for, or nobody had a job */
     struct timer *rest; /* the store could not reserve: nothing is asked while it runs */
     bool draining;
     void (*on_drained)(void *ctx);
@@ -146,6 +156,26 @@ void slot_meter_request(struct slot *s, int64_t bytes);
 void slot_meter_event(struct slot *s, struct span method, struct span params);
 /* It is over: all of it, as text of core/usage.h in the arena of the job. */
 struct span slot_meter_end(struct slot *s);
+/* bounds.c: memory for a job that says how much it takes; 0: any. */
+int64_t pool_memory_offered(const struct pool *p);
+/* What the attempt has taken so far; 0 where it cannot be measured. */
+struct slot_taken {
+    int64_t cpu_ms, bytes;
+};
+struct slot_taken slot_meter_now(struct slot *s);
+/* bounds.c: a lease begins; its worker was told; something of the site has come. */
+void slot_bounds_start(struct slot *s);
+void slot_bounds_watch(struct slot *s);
+void slot_bounds_on_look(void *ctx);
+/* Its page was ended for its memory: was it more than the order allows? */
+void slot_bounds_outgrown(struct slot *s);
+/* Why it was stopped, when a ceiling is the reason; else nothing. */
+struct span slot_bounds_broken(struct slot *s);
+void slot_bounds_look(struct slot *s);
+/* A budget is used up: the site is asked for nothing more. */
+bool slot_bounds_spent(const struct slot *s);
+int64_t slot_bounds_bytes_left(const struct slot *s); /* INT64_MAX: any number */
+int64_t slot_navigate_ms(const struct slot *s);
 /* commit.c: FRAME_RECORDS. False: it breaks the protocol. */
 bool slot_commit(struct slot *s, const struct frame *f);
 /* media.c: FRAME_DOWNLOAD. */

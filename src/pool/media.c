@@ -213,6 +213,8 @@ static int64_t room_for(struct media_call *m, const struct file_take_reply *r)
         {c->file_bytes, E_TOO_BIG, "the file is larger than media.file_bytes"},
         {c->job_bytes - r->job_bytes, E_TOO_BIG, "media.job_bytes is used up"},
         {c->total_bytes - r->total_bytes, E_TOO_BIG, "media.total_bytes is used up"},
+        {slot_bounds_bytes_left(m->slot), E_TOO_BIG,
+         "a budget of the job, such as max_bytes, is used up"},
         {r->room_bytes, E_DISK_FULL, "less than store.disk_floor would be free on the disk"},
     };
     size_t least = 0;

@@ -39,6 +39,7 @@ void slot_meter_request(struct slot *s, int64_t bytes)
 {
     usage_count(&s->meter.usage, USAGE_REQUESTS, 1);
     usage_count(&s->meter.usage, USAGE_NET_BYTES, bytes);
+    slot_bounds_look(s);
 }
 
 void slot_meter_event(struct slot *s, struct span method, struct span params)
@@ -49,6 +50,9 @@ void slot_meter_event(struct slot *s, struct span method, struct span params)
     else if (span_is(method, "Network.loadingFinished") &&
              cdp_member_int(params, "encodedDataLength", &bytes))
         usage_count(&s->meter.usage, USAGE_NET_BYTES, bytes);
+    else
+        return;
+    slot_bounds_look(s);
 }
 
 /* What the page took is known as long as its tab is there, and the worker while it lives: without the worker the sum is not
@@ -69,6 +73,19 @@ static void look(struct slot *s)
     }
     if (s->meter.page_since.ms)
         usage_count(u, USAGE_CONTEXT_MS, loop_now(s->pool->loop).ms - s->meter.page_since.ms);
+}
+
+/* The kernel takes its time to tell what is shared: of the worker only what is its own is looked at. */
+struct slot_taken slot_meter_now(struct slot *s)
+{
+    struct slot_taken now = {0};
+    int64_t cpu = s->pid > 0 ? process_cpu_ms(s->pid) : -1, before = s->meter.cpu_before_ms;
+    int64_t own = s->pid > 0 ? process_own(s->pid) : -1;
+    struct tab_cost page = s->tab ? tab_cost(s->tab) : (struct tab_cost){-1, -1};
+    now.cpu_ms =
+        (before >= 0 && cpu > before ? cpu - before : 0) + (page.cpu_ms > 0 ? page.cpu_ms : 0);
+    now.bytes = (own > 0 ? own : 0) + (page.peak_pss_bytes > 0 ? page.peak_pss_bytes : 0);
+    return now;
 }
 
 struct span slot_meter_end(struct slot *s)

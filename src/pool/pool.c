@@ -219,6 +219,7 @@ static void on_done(struct slot *s, const struct frame *f)
                                    ? (enum failure_class)f->n[0]
                                    : FAILURE_INTERNAL;
     s->ending.wait_ms = failed && f->n[1] > 0 ? f->n[1] : 0;
+    s->ending.final = failed && f->n[2] == 1;
     job_over(s, class, keep_words(s, f->t[0], 1000));
 }
 
@@ -343,7 +344,7 @@ static void send_job(struct slot *s)
     const struct pool_config *c = &s->pool->config;
     const struct lease *l = &s->lease;
     struct frame f = {.type = FRAME_JOB,
-                      .n = {l->limit, l->next_batch, l->have, c->navigate_ms, c->batch_ms,
+                      .n = {l->limit, l->next_batch, l->have, slot_navigate_ms(s), c->batch_ms,
                             c->fetch_ms, slot_keep(s), l->filtered},
                       .t = {span_of(l->id), l->site, l->kind, l->target, l->spec, l->cursor,
                             s->site.base_url, s->site.instances, l->known}};
@@ -374,6 +375,7 @@ static void start_job(struct slot *s)
     move(s, SLOT_ON_TAB);
     slot_meter_step(s, SPAN("take the job"));
     send_job(s);
+    slot_bounds_watch(s);
     timer_start(s->attempt, attempt_ms(s));
     slot_progress(s);
     s->starting_op = true;
@@ -524,6 +526,8 @@ static void on_tab_gone(void *ctx, err e, const char *words)
 {
     struct slot *s = slot_of(ctx);
     s->tab_gone = true;
+    if (e == E_TOO_BIG)
+        slot_bounds_outgrown(s);
     if (s->state == SLOT_RUNNING || s->state == SLOT_STOPPING) {
         slot_tell(s, &(struct frame){.type = FRAME_GONE, .n = {e}, .t = {span_of(words)}});
         timer_start(s->grace, s->pool->config.grace_ms);
@@ -638,6 +642,9 @@ static void on_reserved(struct store_op *op)
             log_warn("job.reserve_failed", F_X("result", op->result),
                      F_C("why", op->fault.words));
             timer_start(s->pool->rest, REST_MS);
+        } else if (s->reserve_op.in.reserve.memory_bytes && ++s->pool->misfits >= MISFITS_MAX) {
+            s->pool->misfits = 0; /* memory that others give back is no news of the store */
+            timer_start(s->pool->rest, MISFIT_MS);
         }
         if (s->asked == NEEDS_PAGE)
             s->pool->startable = 0;
@@ -648,9 +655,11 @@ static void on_reserved(struct store_op *op)
         return;
     }
     s->lease = op->out.lease;
+    s->pool->misfits = 0;
     fault_point("node.reserved");
     s->started = loop_now(s->pool->loop);
     slot_meter_start(s);
+    slot_bounds_start(s);
     metric_time(METRIC_QUEUE_WAIT, s->lease.waited_ms);
     log_info("job.reserved", F_C("job", s->lease.id), F_N("attempt", s->lease.attempt),
              F_N("slot", s->number), F_N("batch", s->lease.next_batch));
@@ -667,12 +676,15 @@ static void reserve(struct slot *s, enum store_needs needs)
 {
     move(s, SLOT_ON_ASK);
     s->asked = needs;
-    s->reserve_op = (struct store_op){
-        .verb = STORE_RESERVE,
-        .arena = s->arena,
-        .on_done = on_reserved,
-        .ctx = s,
-        .in.reserve = {.worker = SPAN("node"), .random = random_u64() >> 1, .needs = needs}};
+    s->reserve_op =
+        (struct store_op){.verb = STORE_RESERVE,
+                          .arena = s->arena,
+                          .on_done = on_reserved,
+                          .ctx = s,
+                          .in.reserve = {.worker = SPAN("node"),
+                                         .random = random_u64() >> 1,
+                                         .needs = needs,
+                                         .memory_bytes = pool_memory_offered(s->pool)}};
     store_thread_post(s->pool->store, &s->reserve_op);
 }
 
@@ -743,6 +755,8 @@ static void job_over(struct slot *s, enum failure_class failure, struct span why
             why = at_step(s, "the attempt took longer than job.attempt_timeout");
         else if (failure == FAILURE_STUCK)
             why = at_step(s, "no progress within job.stall_timeout");
+        else if (failure == FAILURE_RESOURCE && s->bounds.broken)
+            why = slot_bounds_broken(s);
         else if (failure == FAILURE_RESOURCE)
             why = SPAN("the page made an event that is too large to be read");
         else if (failure == FAILURE_CANCELLED && !s->release)
@@ -751,6 +765,7 @@ static void job_over(struct slot *s, enum failure_class failure, struct span why
     s->ending.id = span_of(s->lease.id);
     s->ending.nonce = s->lease.nonce;
     s->ending.failure = failure;
+    s->ending.final = s->stop_class ? s->bounds.broken != BOUND_NONE : s->ending.final;
     s->ending.why = why;
     s->ending.usage = slot_meter_end(s);
     if (failure != FAILURE_NONE) {
@@ -764,6 +779,7 @@ static void job_over(struct slot *s, enum failure_class failure, struct span why
     timer_stop(s->attempt);
     timer_stop(s->stall);
     timer_stop(s->grace);
+    timer_stop(s->look);
     fetch_cancel(&s->fetch);
     slot_media_stop(s);
     move(s, SLOT_ON_OVER);
@@ -1011,6 +1027,7 @@ static void slot_init(struct pool *p, struct slot *s, int number)
     s->picture = timer_new(p->loop, on_picture_late, s, "job.picture");
     s->grace = timer_new(p->loop, on_timer_grace, s, "job.grace");
     s->beat = timer_new(p->loop, on_beat, s, "job.heartbeat");
+    s->look = timer_new(p->loop, slot_bounds_on_look, s, "job.look");
 }
 
 err pool_start(struct pool **out, struct loop *l, struct store_thread *store,
@@ -1154,6 +1171,7 @@ void pool_free(struct pool **pp)
         timer_close(&s->picture);
         timer_close(&s->grace);
         timer_close(&s->beat);
+        timer_close(&s->look);
         arena_free(&s->arena);
         arena_free(&s->beat_arena);
         arena_free(&s->commit_arena);

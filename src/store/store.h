@@ -232,6 +232,7 @@ struct lease {
     int64_t epoch; /* of the store: grows with each opening; (epoch, fence) is an order */
     int64_t attempt_ms, stall_ms; /* 0 as configured */
     int64_t deadline_ms;          /* 0 none */
+    struct usage usage;           /* of its attempts before, as far as it was measured */
     struct span lane;
     bool quarantine; /* it ended its worker's life before: nothing else should share its fate */
 };
@@ -308,6 +309,8 @@ struct finish_args {
     /* of the job, as its options say; 0 as configured. Of the delay after a failure or a crash: how fast a site may be
      * asked again that limits, and what is given back, is not the job's to say */
     struct retry_policy retry;
+    /* What it was ordered with made it fail, and would again: this is its end, and says nothing of the site. */
+    bool final;
     /* BUDGET_NONE = as the table says; BUDGET_RELEASE/CRASH override it */
     enum failure_budget budget;
 };

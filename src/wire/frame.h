@@ -35,6 +35,8 @@ enum { FRAME_NUMBERS_MAX = 8, FRAME_TEXTS_MAX = 9, FRAME_HEAD = 5 };
     X(FRAME_EVENT, 'n', 0, 2, 16777216, "method, params")                                                                                                     \
     X(FRAME_GONE, 'n', 1, 1, 1024, "err; words")                                                                                                              \
     X(FRAME_CANCEL, 'n', 1, 0, 64, "err: E_CANCELLED, E_SHUTDOWN or E_TIMEOUT")                                                                               \
+    X(FRAME_SPENT, 'n', 3, 0, 64,                                                                                                                             \
+      "a budget of the job (core/bounds.h), as ordered, used; once")                                                                                          \
     X(FRAME_RECORDS, 'w', 4, 3, 33554432,                                                                                                                     \
       "batch, pages, posts claimed by the profile, posts left out as asked; cursor, items, counts of fields")                                                 \
     X(FRAME_COMMITTED, 'n', 3, 0, 64, "err, added, have")                                                                                                     \
@@ -43,8 +45,8 @@ enum { FRAME_NUMBERS_MAX = 8, FRAME_TEXTS_MAX = 9, FRAME_HEAD = 5 };
     X(FRAME_EVIDENCE, 'w', 6, 5, 9437184,                                                                                                                     \
       "status, read at ms, batch, failure class or 0, gap or 0, how many; strategy, name, URL, headers as JSON, body")                                        \
     X(FRAME_DONE, 'w', 2, 3, 65536, "verdict, end reason; why, report JSON, counts of fields")                                                                \
-    X(FRAME_FAIL, 'w', 2, 3, 65536,                                                                                                                           \
-      "failure class, wait_ms; why, report JSON, counts of fields")                                                                                           \
+    X(FRAME_FAIL, 'w', 3, 3, 65536,                                                                                                                           \
+      "failure class, wait_ms, 1: it would fail again; why, report JSON, counts of fields")                                                                   \
     X(FRAME_PICTURE, 'w', 2, 0, 64, "call, failure class of the strategy whose page it is")
 
 #define FRAME_ENUM(name, sender, numbers, texts, size, help) name,

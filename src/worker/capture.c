@@ -78,6 +78,8 @@ err capture_run(struct collection *c)
         else if (!e)
             e = collection_read(c, op, &reading);
     }
+    if (e == E_END)
+        e = collection_spent(c);
     if (!e)
         ask_who_looks(c);
     return e ? e : collection_ask_what_is_empty(c);

@@ -147,12 +147,17 @@ static struct span name_of(const struct collection *c, const struct record *rec,
 }
 
 /* The same digits name a post and a user: what was seen keeps them apart. */
-static bool add_seen(struct collection *c, const struct record *rec, struct span id)
+static struct span seen_name(const struct collection *c, const struct record *rec,
+                             struct span id)
 {
     if (rec->kind == RECORD_POST)
-        return seen_add(&c->seen, c->arena, id, 0);
-    char *name = arena_fmt(c->arena, "%d %.*s", (int)rec->kind, SP(id));
-    return seen_add(&c->seen, c->arena, span_of(name), 0);
+        return id;
+    return span_of(arena_fmt(c->arena, "%d %.*s", (int)rec->kind, SP(id)));
+}
+
+static bool add_seen(struct collection *c, const struct record *rec, struct span id)
+{
+    return seen_add(&c->seen, c->arena, seen_name(c, rec, id), 0);
 }
 
 /* Ids of posts grow with time; a shorter one is older. */
@@ -172,6 +177,46 @@ static void note_order(struct collection *c, const struct record *rec)
     c->pairs += last.n > 0;
     c->rises += last.n > 0 && is_below(last, rec->id);
     span_copy(rec->id, c->last_id, sizeof c->last_id);
+}
+
+static struct span incomplete_key(const struct collection *c, struct span id)
+{
+    return span_of(arena_fmt(c->arena, "incomplete %.*s", SP(span_cut(id, 0, 200))));
+}
+
+/* Kept apart until a reading comes that has what this one lacks. True: it is not among the results. */
+static bool set_aside(struct collection *c, const struct record *rec, struct span id,
+                      struct buf *out, bool *out_filtered)
+{
+    struct json v;
+    int64_t ignored;
+    if (!c->required.count || !counted(c, rec->kind) ||
+        json_parse(c->records, rec->json, &v, NULL))
+        return false;
+    struct span field = fields_lacking(&c->required, v);
+    if (!field.n || seen_find(&c->seen, seen_name(c, rec, id), &ignored))
+        return false;
+    if (!seen_add(&c->seen, c->arena, incomplete_key(c, id), 0)) {
+        c->repeated++;
+        return true;
+    }
+    *out_filtered = true; /* a page of such posts is one with new ids */
+    struct span line = record_incomplete(rec, v, field, c->page.page_arena);
+    if (!thread_wants(c, rec) || !line.p)
+        return true;
+    c->incomplete++;
+    struct frame_item item = {RECORD_REJECTED, rec->created_at.ms, id, line};
+    frame_add_item(out, &item);
+    return true;
+}
+
+/* It was kept apart before, and is whole in this reading. */
+static void note_whole(struct collection *c, const struct record *rec, struct span id)
+{
+    int64_t ignored;
+    if (c->incomplete > 0 && counted(c, rec->kind) &&
+        seen_find(&c->seen, incomplete_key(c, id), &ignored))
+        c->incomplete--;
 }
 
 /* Puts the new records of a page into one batch. Returns how many that are counted are new. */
@@ -197,6 +242,8 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
             continue;
         }
         struct span id = name_of(c, rec, i);
+        if (set_aside(c, rec, id, out, out_filtered))
+            continue;
         if (!add_seen(c, rec, id)) {
             c->repeated++;
             if (rec->kind == RECORD_POST)
@@ -207,6 +254,7 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
             *out_filtered = true;
             continue;
         }
+        note_whole(c, rec, id);
         if (rec->repost && rec->passed_on.n)
             (void)seen_add(&c->seen, c->arena, repost_key(c, rec->passed_on), 0);
         if (rec->kind == RECORD_POST && !rec->pinned && is_below(rec->id, c->lowest))
@@ -322,6 +370,31 @@ static void note_end(struct collection *c, const struct reading *r, int64_t fres
     }
 }
 
+/* So many batches are stored, or will be with this page. A list has one page at least. */
+static bool pages_used(const struct collection *c, int64_t more)
+{
+    return bounds_reached(&c->bounds, BOUND_PAGES, c->batch + more);
+}
+
+static void end_by_pages(struct collection *c)
+{
+    c->end = END_BUDGET;
+    c->page.spent = (struct spent){BOUND_PAGES, c->bounds.most[BOUND_PAGES], c->batch};
+}
+
+err collection_spent(struct collection *c)
+{
+    c->end = END_BUDGET;
+    return E_OK;
+}
+
+/* The next page, unless nothing more may be asked for: what was read is kept all the same. */
+static err ask_more(struct collection *c, struct span cursor)
+{
+    err e = c->page.spent.which ? E_END : c->go_on(c, cursor);
+    return e == E_END ? collection_spent(c) : e;
+}
+
 static err read_timeline(struct collection *c, const struct reading *r)
 {
     struct buf items = BUF(16 * 1024 * 1024);
@@ -350,7 +423,7 @@ static err read_timeline(struct collection *c, const struct reading *r)
         c->why = SPAN("a page of the list has nothing in it that we know, not even a cursor");
         return E_PAGE;
     }
-    bool full = c->order->limit > 0 && c->have + fresh >= c->order->limit;
+    bool full = (c->order->limit > 0 && c->have + fresh >= c->order->limit) || pages_used(c, 1);
     err e = E_OK;
     if (thread)
         e = thread_note_end(c, r, fresh + c->unavailable - gone + filtered);
@@ -363,7 +436,7 @@ static err read_timeline(struct collection *c, const struct reading *r)
     struct span cursor = thread ? SPAN_NONE : arena_keep(c->arena, r->cursor);
     bool went_below = c->go_below;
     if (!e && !full && !c->end)
-        e = c->go_on(c, cursor);
+        e = ask_more(c, cursor);
     if (!e && went_below && text.n)
         e = c->commit(c, text, SPAN_NONE);
     else if (!e && !went_below &&
@@ -372,8 +445,10 @@ static err read_timeline(struct collection *c, const struct reading *r)
     bool known = c->end == END_KNOWN_REACHED && had + fresh <= c->order->limit;
     if (!e && c->order->limit > 0 && c->have >= c->order->limit && !known)
         c->end = END_LIMIT;
+    else if (!e && !c->end && pages_used(c, 0))
+        end_by_pages(c);
     else if (!e && full && !c->end) /* ids known from an earlier attempt: not full after all */
-        e = c->go_on(c, cursor);
+        e = ask_more(c, cursor);
     c->cursor = went_below ? SPAN_NONE : cursor;
     buf_free(&items);
     return e;
@@ -410,6 +485,8 @@ err collection_keep(struct collection *c, const struct reading *r, int64_t *out_
         e = c->commit(c, text, SPAN_NONE);
     if (!e && c->order->limit > 0 && c->have >= c->order->limit && c->step->wants_timeline)
         c->end = END_LIMIT;
+    else if (!e && !c->end && c->pages > 0 && c->step->wants_timeline && pages_used(c, 0))
+        end_by_pages(c);
     buf_free(&items);
     return e;
 }
@@ -478,7 +555,7 @@ static struct verdict_facts facts_of(const struct collection *c)
 {
     return (struct verdict_facts){
         .posts = c->have,
-        .lost = c->unparsed + c->rejected + c->thread.unplaced,
+        .lost = c->unparsed + c->rejected + c->incomplete + c->thread.unplaced,
         .since_last = c->known.given,
         .left_out = c->filtered,
         .claimed = c->claimed,
@@ -499,6 +576,10 @@ static void suspect(struct collection *c)
     c->failure = shut ? c->account_shut : FAILURE_EMPTY_SUSPECT;
     if (shut)
         c->why = c->account_shut_why;
+    else if (c->incomplete)
+        c->why = span_of(arena_fmt(
+            c->arena, "none of the %lld records has all that quality.required_fields names",
+            (long long)c->incomplete));
     else if (is_stand_in(c))
         c->why = SPAN(
             "a search in place of the list brought nothing, which proves nothing of the list");
@@ -507,10 +588,28 @@ static void suspect(struct collection *c)
             "the site answered, but without records and without saying that there are none");
 }
 
+/* It ended because nothing more may be asked for, not because its pages were read. */
+static bool was_cut(const struct collection *c)
+{
+    return c->end == END_BUDGET && c->page.spent.which && c->page.spent.which != BOUND_PAGES;
+}
+
+/* What the order allows was not enough for a single record: the next attempt has no more. */
+static bool nothing_allowed(struct collection *c)
+{
+    char words[BOUND_WORDS];
+    const struct spent *s = &c->page.spent;
+    if (!was_cut(c))
+        return false;
+    c->failure = FAILURE_RESOURCE;
+    c->why = arena_keep(c->arena, bounds_words(s->which, s->most, s->taken, words));
+    return true;
+}
+
 err collection_ask_what_is_empty(struct collection *c)
 {
-    bool nothing = c->have == 0 && !c->unparsed && !c->rejected;
-    if (!c->step->wants_timeline || !nothing || c->source_said_empty)
+    bool nothing = c->have == 0 && !c->unparsed && !c->rejected && !c->incomplete;
+    if (!c->step->wants_timeline || !nothing || c->source_said_empty || was_cut(c))
         return E_OK;
     struct page_sign said = page_sign(&c->page, "settled", SETTLED_MS);
     if (c->page.told)
@@ -601,6 +700,20 @@ static void report_attempts(const struct collection *c, struct json_w *w)
     json_close_array(w);
 }
 
+/* Which one ended it, and how much of it was used then. */
+static void report_budget(const struct collection *c, struct json_w *w)
+{
+    const struct spent *s = &c->page.spent;
+    if (c->end != END_BUDGET || !s->which)
+        return;
+    json_key(w, "budget");
+    json_open(w);
+    json_kv_cstr(w, "name", bound_name(s->which));
+    json_kv_int(w, "most", s->most);
+    json_kv_int(w, "used", s->taken);
+    json_close(w);
+}
+
 static struct span report(const struct collection *c)
 {
     struct buf b = BUF(REPORT_MAX);
@@ -620,12 +733,15 @@ static struct span report(const struct collection *c)
     json_kv_int(&w, "duplicates", c->repeated);
     json_kv_int(&w, "filtered", c->filtered);
     json_kv_cstr(&w, "order", c->plan.ranked ? "ranked" : "time");
+    report_budget(c, &w);
     /* Between what this job brought and what was known there may be posts that nobody has. */
     if (c->known.given)
         json_kv_bool(&w, "gap",
                      !c->plan.ranked && (c->end == END_LIMIT || c->end == END_BUDGET ||
                                          c->end == END_CURSOR_REPEAT));
-    json_kv_int(&w, "rejected", c->rejected);
+    json_kv_int(&w, "rejected", c->rejected + c->incomplete);
+    if (c->accepted_empty)
+        json_kv_bool(&w, "accepted_empty", true);
     json_kv_int(&w, "conflicts", c->conflicts.found);
     json_kv_int(&w, "out_of_order", c->disorder);
     json_kv_int(&w, "unparsed", c->unparsed);
@@ -678,7 +794,10 @@ static void read_spec(struct collection *c, struct json_parser *parser)
     c->logged_in = json_is(json_get(spec, SPAN("session")), JSON_OBJECT);
     c->exclude = kinds_of(json_get(spec, SPAN("exclude")));
     c->include = kinds_of(json_get(spec, SPAN("include")));
-    if (c->exclude)
+    c->bounds = bounds_read(spec);
+    c->quality = quality_read(spec);
+    fields_read(&c->required, json_path(spec, "quality.required_fields"));
+    if (c->exclude || c->required.count)
         c->records = json_parser_new(RECORD_MAX);
 }
 
@@ -757,6 +876,12 @@ static size_t fall_back(const struct collection *c, size_t next, enum failure_cl
 static err collect(struct collection *c)
 {
     err e = E_BUG;
+    /* An attempt before came so far and did not get to say so. */
+    if (c->have > 0 && pages_used(c, 0)) {
+        collection_begin(c, &c->plan.steps[0]);
+        end_by_pages(c);
+        return E_OK;
+    }
     for (size_t i = 0; i < c->plan.step_count;) {
         int64_t pages = c->pages, had = c->have;
         collection_begin(c, &c->plan.steps[i]);
@@ -793,16 +918,16 @@ static err collect(struct collection *c)
     return e;
 }
 
-void collection_conclude(struct collection *c, err e, struct collect_result *out)
+/* How it ended, by what was read. */
+static void weigh(struct collection *c, err e, struct collect_result *out)
 {
-    *out = (struct collect_result){.wait_ms = c->wait_ms, .report = report(c), .end = c->end};
-    out->counts = counts_of(c, c->arena);
     if (e) {
         out->failure = class_of(c, e);
         out->why = words_of(c, e);
         return;
     }
-    if (!c->step->wants_timeline || c->thread.alone) {
+    bool kept_apart = c->incomplete && c->have == 0;
+    if ((!c->step->wants_timeline && !was_cut(c) && !kept_apart) || c->thread.alone) {
         out->verdict = c->thread.alone ? VERDICT_SAMPLED : VERDICT_COMPLETE;
         return;
     }
@@ -810,9 +935,65 @@ void collection_conclude(struct collection *c, err e, struct collect_result *out
     out->verdict = verdict_decide(&facts);
     if (out->verdict != VERDICT_NONE)
         return;
-    suspect(c);
+    if (nothing_allowed(c))
+        out->final = true;
+    else
+        suspect(c);
     out->failure = c->failure;
     out->why = c->why;
+}
+
+/* Of the budgets that are over all attempts. */
+static bool is_spent(const struct collection *c)
+{
+    enum bound which = c->page.spent.which;
+    return c->end == END_BUDGET && (which == BOUND_PAGES || which == BOUND_BYTES);
+}
+
+/* What the order makes of it. */
+static void judge(struct collection *c, struct collect_result *out)
+{
+    const char *what = c->plan.users ? "users" : "posts";
+    struct judged j = {out->failure, out->verdict, out->final};
+    bool lost = c->unparsed + c->rejected + c->incomplete > 0;
+    switch (quality_judge(&c->quality, c->have, lost, is_spent(c), &j)) {
+    case QUALITY_NOTHING:
+        return;
+    case QUALITY_ACCEPTED:
+        c->accepted_empty = true;
+        out->why = SPAN_NONE;
+        break;
+    case QUALITY_EMPTY:
+        out->why =
+            span_of(arena_fmt(c->arena, "there are no %s, and quality.on_empty is fail", what));
+        break;
+    case QUALITY_TOO_FEW:
+        c->starts_over = !j.final;
+        out->why =
+            span_of(arena_fmt(c->arena, "%lld %s came, and quality.min_posts asks for %lld",
+                              (long long)c->have, what, (long long)c->quality.min_posts));
+        break;
+    }
+    out->failure = j.failure;
+    out->verdict = j.verdict;
+    out->final = j.final;
+}
+
+void collection_conclude(struct collection *c, err e, struct collect_result *out)
+{
+    *out = (struct collect_result){.wait_ms = c->wait_ms, .end = c->end};
+    weigh(c, e, out);
+    judge(c, out);
+    out->counts = counts_of(c, c->arena);
+    out->report = report(c);
+}
+
+/* Where this attempt came to is the end of the list: the next one may find more in between. */
+static void start_over(struct collection *c)
+{
+    c->source = c->plan.below = SPAN_NONE;
+    if (!c->page.told)
+        (void)!c->commit(c, SPAN_NONE, SPAN(CURSOR_TOP));
 }
 
 void collection_init(struct collection *c, const struct collect_order *order, struct arena *a,
@@ -862,12 +1043,15 @@ void collect_run(struct channel *channel, const struct pack *pack, struct reader
     c->evidence.batch = c->batch;
     page_init(&c->page, channel, pack, &c->plan, r, events, &c->evidence, a, page_arena,
               &c->fault);
+    c->page.own_navigation = c->bounds.navigation_s > 0;
     err e = collection_plan(c, pack);
     if (!e)
         e = collect(c);
     else
         c->failure = FAILURE_BAD_INPUT;
     collection_conclude(c, e, out);
+    if (c->starts_over)
+        start_over(c);
     evidence_end(&c->evidence, out->failure);
     evidence_fini(&c->evidence);
     page_fini(&c->page);

@@ -18,6 +18,7 @@ struct collect_result {
     enum verdict verdict;
     enum end_reason end;
     int64_t wait_ms;
+    bool final;                      /* it would fail so again */
     struct span why, report, counts; /* in the arena; counts: of fields, see core/drift.h */
 };
 

@@ -350,6 +350,8 @@ err dom_run(struct collection *c)
         else
             e = turn(c, &v);
     }
+    if (e == E_END)
+        return collection_spent(c);
     if (!e)
         e = dom_end(c, &v);
     return e ? e : collection_ask_what_is_empty(c);

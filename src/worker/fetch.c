@@ -187,6 +187,8 @@ err fetch_run(struct collection *c)
         c->source = source_operation(s)->name;
         c->sampled = source_is_sampled(s);
         e = list ? read_list(c, s) : read_source(c, s, SPAN_NONE, &ignored);
+        if (e == E_END)
+            return collection_spent(c);
         if (!stands_alone(s)) {
             if (e)
                 break;

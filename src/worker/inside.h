@@ -3,6 +3,8 @@
 #pragma once
 
 #include "base/json.h"
+#include "core/quality.h"
+#include "extract/fields.h"
 #include "worker/collect.h"
 #include "worker/conflict.h"
 #include "worker/known.h"
@@ -97,6 +99,12 @@ struct collection {
     char last_id[32]; /* of the list's last post; the numbers are those of verdict.h */
     int64_t pairs, rises;
     bool sampled; /* what was read is no more than a sample of the list */
+    struct bounds bounds;
+    struct quality quality;
+    struct fields required; /* that each record has to have */
+    int64_t incomplete;     /* records without one of them, kept apart */
+    bool accepted_empty,
+        starts_over; /* as the order wants; the next attempt reads from the top */
     enum end_reason end;
     struct media_work media;
     enum failure_class failure; /* what a page said, when it said something */
@@ -146,11 +154,14 @@ err collection_fail(struct collection *c, const struct reading *r);
 bool collection_renews(struct collection *c, const struct reading *r);
 /* No data in time: the page may say why. */
 err collection_explain_silence(struct collection *c);
+/* Node asks the site for nothing more: the list ends here. E_OK. */
+err collection_spent(struct collection *c);
 /* A list that ended without a post: what the page makes of it is the word of the site, that there is
  * nothing, or why nothing is shown. */
 MUST_USE err collection_ask_what_is_empty(struct collection *c);
 /* A page lost so much that it is not the one we know. */
 err collection_drift(struct collection *c, int64_t read, int64_t lost);
+#define CURSOR_TOP   "~:"    /* no strategy goes on there: from the top */
 #define CURSOR_BELOW "below" /* "~below=ID:CURSOR": of the list below this post */
 
 /* What the strategy dom knows of the page that it reads. */

@@ -31,6 +31,7 @@ static enum failure_class class_of(err e)
     case E_TOO_BIG:
     case E_DISK_FULL:
     case E_STORE:
+    case E_END:
         return FAILURE_RESOURCE;
     case E_TIMEOUT:
         return FAILURE_TIMEOUT;

@@ -208,6 +208,13 @@ static err on_event(struct page *p, struct span method, struct span text)
 
 /* ---- waiting ---- */
 
+static void note_spent(struct page *p, const struct frame *f)
+{
+    bool known = f->n[0] > BOUND_NONE && f->n[0] < BOUND_COUNT;
+    if (known && !p->spent.which)
+        p->spent = (struct spent){(enum bound)f->n[0], f->n[1], f->n[2]};
+}
+
 /* Takes one frame in: events change the page's state, an ending sets `told`. */
 static err take(struct page *p, mono deadline, struct frame *out)
 {
@@ -216,6 +223,8 @@ static err take(struct page *p, mono deadline, struct frame *out)
         return e == E_END ? (p->told = E_SHUTDOWN) : e;
     if (out->type == FRAME_EVENT)
         return on_event(p, out->t[0], out->t[1]);
+    if (out->type == FRAME_SPENT)
+        note_spent(p, out);
     if (out->type == FRAME_CANCEL || out->type == FRAME_GONE) {
         err why = out->n[0] > E_OK && out->n[0] < E_COUNT ? (err)out->n[0] : E_BUG;
         if (!p->told)
@@ -310,8 +319,8 @@ err page_goto(struct page *p, struct span url, struct span cursor, int64_t budge
     if (e == E_TIMEOUT) {
         uint32_t call = 0;
         (void)!send_call(p, (struct frame){.type = FRAME_STOP_LOADING}, CALL_MS, &call);
-        return fail(p->fault, E_TIMEOUT, "the site did not answer the page within %lld ms",
-                    (long long)budget_ms);
+        return fail(p->fault, E_TIMEOUT, "the site did not answer the page within %lld ms%s",
+                    (long long)budget_ms, p->own_navigation ? " (timeouts.navigation_s)" : "");
     }
     if (e)
         return fail(p->fault, e, "%.*s", SP(answer));
@@ -442,9 +451,10 @@ err page_next_batch(struct page *p, wall now, struct reading *out,
         struct page_request *r = ready_request(p);
         if (r)
             return read_answer(p, r, now, out, out_operation);
-        if (mono_past(deadline, clock_mono()))
-            return E_TIMEOUT;
-        if (ended_elsewhere(p))
+        bool late = mono_past(deadline, clock_mono()) || ended_elsewhere(p);
+        if (p->spent.which && (late || p->request_count == 0))
+            return E_END;
+        if (late)
             return E_TIMEOUT;
         struct frame f;
         err e = take(p, nudge.ms < deadline.ms ? nudge : deadline, &f);
@@ -482,6 +492,8 @@ err page_next_shown(struct page *p, struct shown *out, int64_t budget_ms)
             return p->told;
         if (p->shown.n)
             return take_shown(p, out);
+        if (p->spent.which)
+            return E_END;
         if (mono_past(deadline, clock_mono()) || ended_elsewhere(p))
             return E_TIMEOUT;
         err e = take(p, nudge.ms < deadline.ms ? nudge : deadline, &f);

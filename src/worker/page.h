@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "core/bounds.h"
 #include "extract/reader.h"
 #include "extract/shown.h"
 #include "worker/channel.h"
@@ -25,6 +26,11 @@ struct page_request { /* one API call of the page that the plan wants to read */
     bool finished;
 };
 
+struct spent { /* a budget that is used up; BOUND_NONE: none is */
+    enum bound which;
+    int64_t most, taken;
+};
+
 struct page {
     struct channel *channel;
     const struct pack *pack;
@@ -36,7 +42,9 @@ struct page {
     struct evidence *evidence; /* takes what is read; borrowed */
     struct fault *fault;
     uint32_t last_call;
-    err told; /* gone, cancelled, timed out: what every verb answers from then on */
+    err told;            /* gone, cancelled, timed out: what every verb answers from then on */
+    struct spent spent;  /* node asks the site for nothing more: E_END */
+    bool own_navigation; /* the order says how long a page may take to open */
     char document_url[2048];
     int document_status;
     struct span asked; /* the cursor of the answer that was read last; of a thread only */
@@ -59,18 +67,19 @@ void page_fini(struct page *p);
 /* Says where the job is: for crash records here, for node in FRAME_PROGRESS. */
 void page_step(struct page *p, const char *step); /* without a channel nobody hears it */
 /* Opens the plan's URL, also once more in the same tab: requests of the page before are forgotten. With
- * a cursor the page's own first timeline request starts there. E_NET, E_TIMEOUT, or what ended the
- * page. */
+ * a cursor the page's own first timeline request starts there. E_NET, E_TIMEOUT, E_END (a budget is used up),
+ * or what ended the page. */
 MUST_USE err page_goto(struct page *p, struct span url, struct span cursor, int64_t budget_ms);
 /* The next answer of the page's API calls, read; it lives until the next call. Waits for data, never sleeps; nudges the page (scroll)
- * each second in which no request is under way. E_TIMEOUT: nothing came in the budget. */
+ * each second in which no request is under way. E_TIMEOUT: nothing came in the budget. E_END: a budget of the job is used
+ * up, and all that was under way has been read. */
 MUST_USE err page_next_batch(struct page *p, wall now, struct reading *out,
                              const struct operation **out_operation, int64_t budget_ms);
 /* From the next page_goto() on the pack's expression "watch" hands over what the page shows; bodies
  * of the page's API calls are no longer read. */
 MUST_USE err page_watch(struct page *p);
 /* The next message of it; it borrows until the next call. Asks for more ("more") each second in which
- * nothing comes. E_TIMEOUT: nothing came in the budget, or nothing will. E_SHAPE, E_TOO_BIG. */
+ * nothing comes. E_TIMEOUT: nothing came in the budget, or nothing will. E_END as above, E_SHAPE, E_TOO_BIG. */
 MUST_USE err page_next_shown(struct page *p, struct shown *out, int64_t budget_ms);
 /* Presses "Retry". Does not wait for what comes of it. */
 MUST_USE err page_retry(struct page *p);

@@ -136,6 +136,7 @@ static err run_job(struct worker *w, const struct frame *job)
                       .t = {span_cut(result.why, 0, 1000), result.report, result.counts}};
     f.n[0] = result.failure ? (int64_t)result.failure : (int64_t)result.verdict;
     f.n[1] = result.failure ? result.wait_ms : (int64_t)result.end;
+    f.n[2] = result.failure && result.final;
     fault_point("worker.finish");
     err e = channel_send(&w->channel, &f);
     arena_reset(w->arena);

@@ -796,10 +796,13 @@ static void an_order_is_submitted_and_not_waited_for(void **state)
 {
     (void)state;
     char id[64], second[64];
-    struct call c = CALL(server_flag(), "jobs", "create", "posts", "@later", "--tenant",
-                         "press", "--class", "bulk", "--not-before", "2099-01-01", "--expires",
-                         "2h", "--deadline", "1d", "--unique", "k1", "--attempt-timeout", "90s",
-                         "--idle-timeout", "20s", "--priority", "8", "--retry-max", "3");
+    struct call c = CALL(
+        server_flag(), "jobs", "create", "posts", "@later", "--tenant", "press", "--class",
+        "bulk", "--not-before", "2099-01-01", "--expires", "2h", "--deadline", "1d", "--unique",
+        "k1", "--attempt-timeout", "90s", "--idle-timeout", "20s", "--priority", "8",
+        "--max-pages", "3", "--max-bytes", "1MiB", "--navigation-timeout", "9s", "--memory",
+        "256MiB", "--cpu", "1m", "--max-requests", "99", "--min-posts", "2", "--on-empty",
+        "fail", "--require", "id,counts.like", "--retry-max", "3");
     expect_code(&c, 0);
     assert_true(lines(&c.out) == 1 && says(&c.err, "accepted; look: fulmar jobs show job_"));
     span_copy(span_trim(buf_span(&c.out)), id, sizeof id);
@@ -809,6 +812,12 @@ static void an_order_is_submitted_and_not_waited_for(void **state)
     assert_true(says(&c.out, "press/x/bulk, priority 8") &&
                 says(&c.out, "for time until 2099-01-01T00:00:00.000Z") &&
                 says(&c.out, "unique     k1") && says(&c.out, "failures   0 of 3 in a row") &&
+                says(&c.out,
+                     "options    retry.max_attempts=3 max_pages=3 max_bytes=1048576 "
+                     "timeouts.navigation_s=9 "
+                     "resources.memory_mib=256 resources.cpu_s=60 resources.max_requests=99 "
+                     "quality.min_posts=2 quality.on_empty=fail "
+                     "quality.required_fields=[\"id\",\"counts.like\"]\n") &&
                 says(&c.out, "expires    2099-01-01T02:00:00.000Z"));
     drop(&c);
     c = CALL(server_flag(), "jobs", "create", "posts", "@other", "--retry-max", "3",
@@ -1083,6 +1092,19 @@ static void flags_of_an_order_are_checked(void **state)
            "reject");
     EXPECT(64, "did you mean 'replace'?", "get", "posts", "@nasa", "--unique", "k",
            "--on-conflict", "replce");
+    EXPECT(64, "--max-pages must be 1 to 100000", "get", "posts", "@nasa", "--max-pages", "0");
+    EXPECT(64, "--max-bytes must be a size such as", "get", "posts", "@nasa", "--max-bytes",
+           "1KiB");
+    EXPECT(64, "--memory must be a size such as", "get", "posts", "@nasa", "--memory", "much");
+    EXPECT(64, "--cpu must be a time", "get", "posts", "@nasa", "--cpu", "10");
+    EXPECT(64, "--max-requests must be 1 to", "get", "posts", "@nasa", "--max-requests", "a");
+    EXPECT(64, "--navigation-timeout must be a time", "get", "posts", "@nasa",
+           "--navigation-timeout", "11m");
+    EXPECT(64, "--min-posts must be 1 to", "get", "posts", "@nasa", "--min-posts", "-1");
+    EXPECT(64, "--on-empty: did you mean 'accept'?", "get", "posts", "@nasa", "--on-empty",
+           "acept");
+    EXPECT(64, "no record has 'likes'; did you mean 'counts.like'?", "get", "posts", "@nasa",
+           "--require", "id,likes");
     EXPECT(64, "--coalesce must be one of yes, no", "get", "posts", "@nasa", "--coalesce",
            "maybe");
     EXPECT(64, "--retry-max must be 1 to 20", "get", "posts", "@nasa", "--retry-max", "21");

@@ -131,6 +131,35 @@ static void what_a_job_is_about_stays_and_how_it_stands_changes(void **state)
     EXPECT("PATCH", "/v1/jobs/job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "{\"limit\":1}", 404, NULL);
 }
 
+/* Like everything that it is about: with the job, the one that repeats it, and not to be changed. */
+static void what_a_job_may_take_stays_with_it(void **state)
+{
+    (void)state;
+    submit(
+        ",\"limit\":10,\"max_pages\":4,\"max_bytes\":65536,\"timeouts\":{\"navigation_s\":9,\"idle_s\":5},"
+        "\"resources\":{\"cpu_s\":60},\"quality\":{\"min_posts\":6,\"required_fields\":[\"id\"]}");
+    EXPECT("GET", path, "", 200, "options.max_pages", "4", "options.max_bytes", "65536",
+           "options.timeouts", "{\"navigation_s\":9}", "options.resources", "{\"cpu_s\":60}",
+           "options.quality", "{\"min_posts\":6,\"required_fields\":[\"id\"]}");
+    refused("PATCH", path, "{\"max_pages\":5}", 422, "/max_pages", "rerun");
+    refused("PATCH", path, "{\"quality\":null}", 422, "/quality", "rerun");
+    refused("PATCH", path, "{\"resources\":{}}", 422, "/resources", "rerun");
+    refused("PATCH", path, "{\"timeouts\":{\"navigation_s\":5}}", 422, "/timeouts/navigation_s",
+            "rerun");
+    EXPECT("PATCH", path, "{\"limit\":7,\"timeouts\":{\"idle_s\":7}}", 200, "options.limit",
+           "7", "options.max_pages", "4", "options.timeouts.navigation_s", "9");
+    refused("PATCH", path, "{\"limit\":5}", 422, "/quality/min_posts", "more than limit");
+    EXPECT("POST", below("/rerun"),
+           "{\"max_pages\":null,\"quality\":{\"min_posts\":null},\"rerun_of\":null,"
+           "\"resources\":{\"cpu_s\":null,\"max_requests\":8}}",
+           202, "options",
+           "{\"limit\":7,\"max_bytes\":65536,\"timeouts\":{\"navigation_s\":9},\"resources\":{"
+           "\"max_requests\":8},\"quality\":{\"required_fields\":[\"id\"]}}");
+    EXPECT("POST", "/v1/jobs?dry_run=true",
+           "{\"kind\":\"posts\",\"target\":\"@NASA\",\"resources\":{\"memory_mib\":256}}", 200,
+           "job.options", "{\"resources\":{\"memory_mib\":256}}");
+}
+
 static void a_change_may_be_of_what_was_seen_only(void **state)
 {
     (void)state;
@@ -775,6 +804,7 @@ int main(void)
         cmocka_unit_test(a_job_may_be_submitted_held),
         cmocka_unit_test(an_order_is_looked_at_and_not_taken),
         cmocka_unit_test(what_a_job_is_about_stays_and_how_it_stands_changes),
+        cmocka_unit_test(what_a_job_may_take_stays_with_it),
         cmocka_unit_test(a_change_may_be_of_what_was_seen_only),
         cmocka_unit_test(a_job_that_runs_is_not_changed),
         cmocka_unit_test(an_ended_job_is_deleted_with_all_of_it),

@@ -416,6 +416,8 @@ static void what_attempts_took_is_summed_and_stays_with_each(void **state)
                  "\"requests\":2,\"context_ms\":null},\"phases\":{\"opening_ms\":9,");
     pass(3600000);
     l = start_next();
+    assert_int_equal(l.usage.n[USAGE_NET_BYTES], 70); /* whoever goes on knows what it took */
+    assert_int_equal(l.usage.n[USAGE_CONTEXT_MS], USAGE_UNKNOWN);
     give_back(&l, BUDGET_CRASH);
     pass(3600000);
     l = start_next();
@@ -431,6 +433,37 @@ static void what_attempts_took_is_summed_and_stays_with_each(void **state)
     expect_event(id, "job.finished", "\"working_ms\":8}}");
 }
 
+/* What a job was ordered with made it fail: it would again, and says nothing of the site. */
+static void a_failure_that_would_come_again_is_the_end(void **state)
+{
+    (void)state;
+    for (int again = 0; again < 8; again++) {
+        const char *id = accept_job();
+        struct lease l = start_next();
+        assert_string_equal(l.id, id);
+        assert_int_equal(l.usage.n[USAGE_NET_BYTES], USAGE_UNKNOWN);
+        struct finish_args args =
+            finish_args_of(&l, again < 6 ? FAILURE_EMPTY_SUSPECT : FAILURE_RESOURCE);
+        struct finish_reply reply;
+        args.final = true;
+        assert_int_equal(try_finish(&args, &reply), E_OK);
+        assert_int_equal(reply.state, JOB_DEAD);
+        assert_int_equal(reply.breaker_until_ms, 0);
+        struct job_view v = view(id);
+        assert_int_equal(v.failure, args.failure);
+        assert_int_equal(v.n_fail, 1);
+    }
+    /* Given back, it is not its end, whatever it was told. */
+    accept_job();
+    struct lease l = start_next();
+    struct finish_args args = finish_args_of(&l, FAILURE_RESOURCE);
+    struct finish_reply reply;
+    args.final = true;
+    args.budget = BUDGET_RELEASE;
+    assert_int_equal(try_finish(&args, &reply), E_OK);
+    assert_int_equal(reply.state, JOB_READY);
+}
+
 static const struct CMUnitTest tests[] = {
     S(s20_a_dead_worker_costs_one_crash_and_its_job_is_back_within_a_lease_and_two_gaps),
     S(s21_a_worker_that_slept_past_its_lease_changes_nothing),
@@ -443,6 +476,7 @@ static const struct CMUnitTest tests[] = {
     S(s28_a_run_that_a_crash_interrupts_goes_on_at_its_batch_and_stores_each_once),
     S(s29_a_busy_job_is_not_suspected_as_long_as_somebody_speaks_for_it),
     S(what_attempts_took_is_summed_and_stays_with_each),
+    S(a_failure_that_would_come_again_is_the_end),
     S(s30_a_job_that_kills_its_worker_dies_after_two_and_harms_no_other),
 };
 RUN_ON_ALL_STORES(tests)

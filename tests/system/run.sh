@@ -4,7 +4,7 @@
 # that measure or fill a disk by themselves. Skips with a message without Chromium.
 OUT=$1
 here=$(dirname "$0")
-together="dom nodes spool move failover faults practice drift media targets queues evidence e2e options batches sessions webhooks schedules reload cli volume fetch nitter fields"
+together="dom nodes spool move failover faults practice drift media targets queues evidence e2e options bounds batches sessions webhooks schedules reload cli volume fetch nitter fields"
 alone="disk upgrade processes kill"
 
 if [ "$1" = --one ]; then

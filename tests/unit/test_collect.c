@@ -41,7 +41,9 @@ struct script {
     int page_count;
     int claimed;            /* posts the profile says */
     int cancel_at, gone_at; /* page before which the job is cancelled, the tab dies; 0 never */
-    const char *cursor;     /* the job starts here */
+    int spent_at,
+        refuse_at;      /* the page, fetch before which max_bytes is used up, from 1; 0 never */
+    const char *cursor; /* the job starts here */
     int64_t limit, have, filtered;
     const char *spec, *known;
     const char *kind, *target; /* NULL: posts, of someone */
@@ -217,6 +219,11 @@ static void play_request(struct script *s, const char *id, const char *op,
     give_event(s, "Network.loadingFinished", text);
 }
 
+static void tell_spent(struct script *s)
+{
+    give(s, &(struct frame){.type = FRAME_SPENT, .n = {BOUND_BYTES, 65536, 70001}});
+}
+
 static void play_next_page(struct script *s)
 {
     char id[16];
@@ -226,6 +233,8 @@ static void play_next_page(struct script *s)
     s->next_page++;
     if (s->cancel_at && n == s->cancel_at)
         give(s, &(struct frame){.type = FRAME_CANCEL, .n = {E_CANCELLED}});
+    if (n + 1 == s->spent_at)
+        tell_spent(s);
     if (s->gone_at && n == s->gone_at)
         give(s, &(struct frame){
                     .type = FRAME_GONE, .n = {E_PAGE_GONE}, .t = {SPAN("the page crashed")}});
@@ -305,6 +314,11 @@ static void answer_source(struct script *s, const struct frame *f)
 
 static void answer_fetch(struct script *s, const struct frame *f)
 {
+    if (s->refuse_at && s->fetches + 1 >= s->refuse_at) {
+        tell_spent(s);
+        give(s, &(struct frame){.type = FRAME_FETCHED, .n = {f->n[0], E_END}});
+        return;
+    }
     if (s->answers && !span_is(f->t[0], "robots")) {
         answer_source(s, f);
         return;
@@ -678,6 +692,234 @@ static void the_limit_ends_it_without_asking_for_more(void **state)
     assert_int_equal(r.end, END_LIMIT);
     assert_int_equal(s.committed, 30);
     assert_int_equal(s.next_page, 2);
+    arena_free(&a);
+}
+
+static bool reports(const struct collect_result *r, const char *text)
+{
+    return span_find(r->report, span_of(text)) < r->report.n;
+}
+
+/* ---- quality ---- */
+
+/* The next attempt reads the list from its top: at its end there is no more. */
+static void a_job_with_too_few_records_has_failed(void **state)
+{
+    (void)state;
+    JOB(.claimed = 20, .spec = "{\"quality\":{\"min_posts\":21}}", .page_count = 1,
+        .pages = {{0, 20, "c1", .terminate = true}});
+    assert_int_equal(r.failure, FAILURE_EMPTY_SUSPECT);
+    assert_false(r.final);
+    assert_true(span_is(r.why, "20 posts came, and quality.min_posts asks for 21"));
+    assert_int_equal(s.committed, 20);
+    assert_string_equal(s.last_cursor, "~:");
+    JOB_AGAIN(.claimed = 20, .cursor = "~:", .have = 20, .page_count = 1,
+              .spec = "{\"quality\":{\"min_posts\":20}}",
+              .pages = {{0, 20, "c1", .terminate = true}});
+    assert_int_equal(again.failure, FAILURE_NONE);
+    assert_int_equal(again.verdict, VERDICT_COMPLETE);
+    assert_false(t.moved || t.held);
+    arena_free(&a);
+    arena_free(&b);
+}
+
+/* More than that may not be read, in whatever attempt. */
+static void too_few_records_within_a_budget_are_the_end(void **state)
+{
+    (void)state;
+    JOB(.claimed = 400, .spec = "{\"max_pages\":2,\"quality\":{\"min_posts\":21}}",
+        .page_count = 2, .pages = {{0, 20, "c1"}, {20, 20, "c2"}});
+    assert_int_equal(r.failure, FAILURE_EMPTY_SUSPECT);
+    assert_true(r.final);
+    assert_string_equal(s.last_cursor, "c1");
+    arena_free(&a);
+}
+
+static void an_empty_list_is_what_the_order_makes_of_it(void **state)
+{
+    (void)state;
+    JOB(.claimed = 50,
+        .spec = "{\"strategy\":\"capture\",\"quality\":{\"on_empty\":\"accept\"}}",
+        .page_count = 3, .pages = {{0, 0, "c1"}, {0, 0, "c2"}, {0, 0, "c3"}});
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(r.verdict, VERDICT_PARTIAL); /* nobody said that there is nothing */
+    assert_true(reports(&r, "\"accepted_empty\":true"));
+    assert_true(span_is(r.why, ""));
+    JOB_AGAIN(.claimed = 0, .spec = "{\"quality\":{\"on_empty\":\"fail\"}}", .page_count = 1,
+              .pages = {{0, 0, "c1"}});
+    assert_int_equal(again.failure, FAILURE_EMPTY_SUSPECT);
+    assert_true(again.final);
+    assert_true(span_is(again.why, "there are no posts, and quality.on_empty is fail"));
+    arena_free(&a);
+    arena_free(&b);
+}
+
+#define REQUIRES                                                                               \
+    "{\"strategy\":\"capture\",\"quality\":{\"required_fields\":[\"id\",\"reply_to.post_id\"]}}"
+
+/* They are listed, count for nothing, and a list of which some were kept apart is not complete. */
+static void records_without_a_required_field_are_kept_apart(void **state)
+{
+    (void)state;
+    JOB(.claimed = 40, .spec = REQUIRES, .page_count = 2,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2", .replies = true, .terminate = true}});
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(r.verdict, VERDICT_PARTIAL);
+    assert_int_equal(s.committed, 20);
+    assert_int_equal(s.kinds[RECORD_REJECTED], 20);
+    assert_non_null(strstr(apart, "\"schema\":\"xrejected/1\",\"id\":\""));
+    assert_non_null(strstr(apart,
+                           "\"check\":\"required_fields\",\"reason\":\"quality.required_fields "
+                           "names reply_to.post_id, which is null here\""));
+    assert_non_null(strstr(apart, "\"record\":{\"schema\":\"xpost/1\""));
+    assert_non_null(strstr(apart, "\"op\":\"UserTweets\""));
+    assert_true(reports(&r, "\"rejected\":20"));
+    arena_free(&a);
+}
+
+/* Also where the list goes on for many pages without one that counts. */
+static void pages_of_what_is_kept_apart_are_no_end(void **state)
+{
+    (void)state;
+    JOB(.claimed = 100, .spec = REQUIRES, .page_count = 5,
+        .pages = {{0, 20, "c1"},
+                  {20, 20, "c2"},
+                  {40, 20, "c3"},
+                  {60, 20, "c4"},
+                  {80, 20, "c5", .replies = true, .terminate = true}});
+    assert_int_equal(s.committed, 20);
+    assert_int_equal(s.kinds[RECORD_REJECTED], 80);
+    assert_int_equal(r.end, END_TERMINATE);
+    arena_free(&a);
+}
+
+static void a_list_of_which_all_is_kept_apart_is_suspect(void **state)
+{
+    (void)state;
+    JOB(.claimed = 20, .spec = REQUIRES, .page_count = 1,
+        .pages = {{0, 20, "c1", .terminate = true}});
+    assert_int_equal(r.failure, FAILURE_EMPTY_SUSPECT);
+    assert_true(
+        span_is(r.why, "none of the 20 records has all that quality.required_fields names"));
+    arena_free(&a);
+}
+
+/* A reading that has the field takes the place of one that did not. */
+static void what_was_kept_apart_counts_once_it_is_whole(void **state)
+{
+    (void)state;
+    JOB(.claimed = 20, .spec = REQUIRES, .page_count = 2,
+        .pages = {{0, 20, "c1"}, {0, 20, "c2", .replies = true, .terminate = true}});
+    assert_int_equal(s.committed, 20);
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    arena_free(&a);
+}
+
+static void an_account_without_a_required_field_is_no_result(void **state)
+{
+    (void)state;
+    JOB(.kind = "profile", .claimed = 20,
+        .spec = "{\"strategy\":\"capture\",\"quality\":{\"required_fields\":[\"location\"]}}");
+    assert_int_equal(r.failure, FAILURE_EMPTY_SUSPECT);
+    assert_int_equal(s.kinds[RECORD_USER], 0);
+    assert_int_equal(s.kinds[RECORD_REJECTED], 1);
+    arena_free(&a);
+}
+
+/* ---- budgets ---- */
+
+/* The account comes first, and is a batch as well. */
+static void a_job_has_so_many_pages_and_asks_for_no_more(void **state)
+{
+    (void)state;
+    JOB(.claimed = 400, .spec = "{\"max_pages\":3}", .page_count = 4,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}, {60, 20, "c4"}});
+    assert_int_equal(r.verdict, VERDICT_PARTIAL);
+    assert_int_equal(r.end, END_BUDGET);
+    assert_int_equal(s.batches, 3);
+    assert_int_equal(s.committed, 40);
+    assert_int_equal(s.next_page, 2);
+    assert_string_equal(s.last_cursor, "c2");
+    assert_true(reports(&r, "\"budget\":{\"name\":\"max_pages\",\"most\":3,\"used\":3}"));
+    arena_free(&a);
+}
+
+static void a_list_has_one_page_at_least(void **state)
+{
+    (void)state;
+    JOB(.claimed = 400, .spec = "{\"max_pages\":1}", .page_count = 2,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2"}});
+    assert_int_equal(r.end, END_BUDGET);
+    assert_int_equal(s.committed, 20);
+    assert_int_equal(s.next_page, 1);
+    arena_free(&a);
+}
+
+/* The end of the list is its end, also on the last page that is allowed. */
+static void a_list_that_ends_with_its_last_page_is_complete(void **state)
+{
+    (void)state;
+    JOB(.claimed = 40, .spec = "{\"max_pages\":3}", .page_count = 2,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2", .terminate = true}});
+    assert_int_equal(r.verdict, VERDICT_COMPLETE);
+    assert_int_equal(r.end, END_TERMINATE);
+    arena_free(&a);
+}
+
+/* The attempt before stored the last page, and died before it could say so. */
+static void pages_of_earlier_attempts_count(void **state)
+{
+    (void)state;
+    JOB(.claimed = 400, .spec = "{\"max_pages\":3}", .cursor = "c2", .have = 40,
+        .page_count = 1, .pages = {{40, 20, "c3"}});
+    assert_int_equal(r.verdict, VERDICT_PARTIAL);
+    assert_int_equal(r.end, END_BUDGET);
+    assert_int_equal(s.opened, 0);
+    JOB_AGAIN(.claimed = 400, .spec = "{\"max_pages\":5}", .cursor = "c2", .have = 40,
+              .page_count = 3, .pages = {{40, 20, "c3"}, {60, 20, "c4"}, {80, 20, "c5"}});
+    assert_int_equal(again.end, END_BUDGET);
+    assert_int_equal(t.batches, 2); /* the account and one page: numbers 3 and 4 */
+    arena_free(&a);
+    arena_free(&b);
+}
+
+static void what_is_under_way_when_a_budget_ends_is_still_read(void **state)
+{
+    (void)state;
+    JOB(.claimed = 400, .spent_at = 2, .page_count = 3,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}});
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(r.verdict, VERDICT_PARTIAL);
+    assert_int_equal(r.end, END_BUDGET);
+    assert_int_equal(s.committed, 40);
+    assert_int_equal(s.next_page, 2);
+    assert_true(
+        reports(&r, "\"budget\":{\"name\":\"max_bytes\",\"most\":65536,\"used\":70001}"));
+    arena_free(&a);
+}
+
+/* A page whose answer never comes does not hold it up for long, and is no failure. */
+static void a_budget_ends_a_job_whose_page_is_silent(void **state)
+{
+    (void)state;
+    JOB(.claimed = 400, .spent_at = 2, .page_count = 2,
+        .pages = {{0, 20, "c1"}, {.cursor = "c2", .never = true}});
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(r.end, END_BUDGET);
+    assert_int_equal(s.committed, 20);
+    arena_free(&a);
+}
+
+/* Neither does another strategy read what may not be asked for, nor another attempt. */
+static void a_budget_that_brings_nothing_fails_for_good(void **state)
+{
+    (void)state;
+    JOB(.claimed = 400, .spent_at = 1, .page_count = 1,
+        .pages = {{.cursor = "c1", .never = true}});
+    assert_int_equal(r.failure, FAILURE_RESOURCE);
+    assert_true(r.final);
+    assert_true(span_starts(r.why, SPAN("max_bytes (65536) was used up before anything")));
+    assert_int_equal(s.opened, 1);
     arena_free(&a);
 }
 
@@ -1353,11 +1595,6 @@ static const char *feed_of(int posts)
     return text;
 }
 
-static bool reports(const struct collect_result *r, const char *text)
-{
-    return span_find(r->report, span_of(text)) < r->report.n;
-}
-
 static void the_next_strategy_runs_where_the_pack_says(void **state)
 {
     (void)state;
@@ -1540,6 +1777,26 @@ static void empty_pages_of_a_source_prove_nothing(void **state)
     pack = usual;
 }
 
+static void a_source_that_may_not_be_asked_again_ends_it(void **state)
+{
+    (void)state;
+    struct pack *usual = pack;
+    pack = open_site("bluesky");
+    JOB(.kind = "search", .target = "heat pump", .answers = search_goes_on, .refuse_at = 2);
+    assert_int_equal(r.failure, FAILURE_NONE);
+    assert_int_equal(r.verdict, VERDICT_PARTIAL);
+    assert_int_equal(r.end, END_BUDGET);
+    assert_int_equal(s.have, 3);
+    JOB_AGAIN(.kind = "search", .target = "heat pump", .answers = search_goes_on,
+              .refuse_at = 1);
+    assert_int_equal(again.failure, FAILURE_RESOURCE);
+    assert_true(again.final);
+    arena_free(&a);
+    arena_free(&b);
+    pack_close(&pack);
+    pack = usual;
+}
+
 /* A cursor belongs to what it came from. */
 static void a_cursor_of_a_source_is_not_the_page_s(void **state)
 {
@@ -1677,6 +1934,22 @@ int main(void)
         cmocka_unit_test(many_broken_posts_are_drift),
         cmocka_unit_test(a_page_that_outgrows_its_memory_is_a_matter_of_resources),
         cmocka_unit_test(the_limit_ends_it_without_asking_for_more),
+        cmocka_unit_test(a_job_with_too_few_records_has_failed),
+        cmocka_unit_test(too_few_records_within_a_budget_are_the_end),
+        cmocka_unit_test(an_empty_list_is_what_the_order_makes_of_it),
+        cmocka_unit_test(records_without_a_required_field_are_kept_apart),
+        cmocka_unit_test(pages_of_what_is_kept_apart_are_no_end),
+        cmocka_unit_test(a_list_of_which_all_is_kept_apart_is_suspect),
+        cmocka_unit_test(what_was_kept_apart_counts_once_it_is_whole),
+        cmocka_unit_test(an_account_without_a_required_field_is_no_result),
+        cmocka_unit_test(a_job_has_so_many_pages_and_asks_for_no_more),
+        cmocka_unit_test(a_list_has_one_page_at_least),
+        cmocka_unit_test(a_list_that_ends_with_its_last_page_is_complete),
+        cmocka_unit_test(pages_of_earlier_attempts_count),
+        cmocka_unit_test(what_is_under_way_when_a_budget_ends_is_still_read),
+        cmocka_unit_test(a_budget_ends_a_job_whose_page_is_silent),
+        cmocka_unit_test(a_budget_that_brings_nothing_fails_for_good),
+        cmocka_unit_test(a_source_that_may_not_be_asked_again_ends_it),
         cmocka_unit_test(a_row_of_users_counts_users),
         cmocka_unit_test(the_limit_of_a_row_of_users_counts_users),
         cmocka_unit_test(no_users_of_a_followed_account_are_suspect),

@@ -197,6 +197,44 @@ static void kinds_are_told_apart(void **state)
     assert_int_equal(exclude_bit(SPAN("reply")), 0);
 }
 
+static void a_record_lacks_what_is_null_in_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *names, *record, *lacking;
+    } rows[] = {
+        {"[\"id\"]", "{\"id\":\"5\"}", ""},
+        {"[\"id\",\"text\"]", "{\"id\":\"5\",\"text\":null}", "text"},
+        {"[\"id\",\"text\"]", "{\"id\":\"5\"}", "text"},
+        /* Said to be nothing is something. */
+        {"[\"text\",\"counts.like\",\"is_pinned\",\"urls\"]",
+         "{\"text\":\"\",\"counts\":{\"like\":0},\"is_pinned\":false,\"urls\":[]}", ""},
+        {"[\"counts.like\"]", "{\"counts\":{\"like\":null}}", "counts.like"},
+        {"[\"place.name\"]", "{\"place\":null}", "place.name"},
+        {"[\"place.name\"]", "{\"place\":\"Bonn\"}", "place.name"},
+        /* Of a list each element. */
+        {"[\"media.url\"]", "{\"media\":[{\"url\":\"a\"},{\"url\":null}]}", "media.url"},
+        {"[\"media.url\"]", "{\"media\":[{\"url\":\"a\"},{\"url\":\"b\"}]}", ""},
+        {"[\"media.url\"]", "{\"media\":[]}", ""},
+        {"[\"media.url\"]", "{\"media\":null}", "media.url"},
+        {"[\"quoted.author.name\"]", "{\"quoted\":{\"author\":{\"name\":\"A\"}}}", ""},
+        {"[]", "{}", ""},
+    };
+    struct json_parser *parser = json_parser_new(1 << 16), *other = json_parser_new(1 << 16);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct fields f = {0};
+        struct json names, record;
+        assert_int_equal(json_parse(parser, span_of(rows[i].names), &names, NULL), E_OK);
+        assert_int_equal(json_parse(other, span_of(rows[i].record), &record, NULL), E_OK);
+        fields_read(&f, names);
+        struct span lacking = fields_lacking(&f, record);
+        if (!span_eq(lacking, span_of(rows[i].lacking)))
+            fail_msg("%s of %s: lacks '%.*s'", rows[i].names, rows[i].record, SP(lacking));
+    }
+    json_parser_free(&parser);
+    json_parser_free(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +243,7 @@ int main(void)
         cmocka_unit_test(what_was_meant_is_said),
         cmocka_unit_test(records_carry_what_was_asked_for),
         cmocka_unit_test(too_many_fields_are_refused),
+        cmocka_unit_test(a_record_lacks_what_is_null_in_it),
         cmocka_unit_test(kinds_are_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

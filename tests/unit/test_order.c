@@ -42,6 +42,13 @@ static void marks_belong_to_a_list(void **state)
     } rows[] = {
         {"", MARK_WHEN_COMPLETE, "{}"},
         {",\"limit\":5,\"priority\":2,\"fields\":[\"text\"]", MARK_WHEN_COMPLETE, "{}"},
+        {",\"max_pages\":5,\"max_bytes\":65536,\"timeouts\":{\"navigation_s\":5},"
+         "\"resources\":{\"max_requests\":5}",
+         MARK_WHEN_COMPLETE, "{}"},
+        {",\"quality\":{\"min_posts\":3,\"on_empty\":\"fail\"}", MARK_WHEN_COMPLETE, "{}"},
+        /* What is kept apart was not brought: such a list is another one. */
+        {",\"quality\":{\"min_posts\":3,\"required_fields\":[\"text\"]}", MARK_WHEN_COMPLETE,
+         "{\"required_fields\":[\"text\"]}"},
         {",\"since\":\"2026-02-06\"", MARK_STAYS, "{}"},
         {",\"until\":\"2026-02-06\"", MARK_STAYS, "{}"},
         {",\"since_last\":false", MARK_WHEN_COMPLETE, "{}"},
@@ -185,6 +192,37 @@ static void an_order_says_how_it_stands_in_the_queue(void **state)
     arena_free(&a);
 }
 
+static void what_it_may_take_is_kept_with_the_options(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(1 << 20);
+    struct order o;
+    struct order_refusal refusal;
+    assert_true(reads(",\"max_bytes\":65536,\"max_pages\":100000,\"labels\":{\"a\":\"b\"},"
+                      "\"timeouts\":{\"navigation_s\":600,\"idle_s\":3}",
+                      &o, &refusal, a));
+    assert_true(span_is(o.spec,
+                        "{\"max_pages\":100000,\"max_bytes\":65536,"
+                        "\"timeouts\":{\"navigation_s\":600},\"labels\":{\"a\":\"b\"}}"));
+    assert_true(o.terms.idle_s == 3);
+    assert_true(
+        reads(",\"resources\":{\"max_requests\":1000000,\"cpu_s\":86400,\"memory_mib\":8192}",
+              &o, &refusal, a));
+    assert_true(span_is(o.spec, "{\"resources\":{\"memory_mib\":8192,\"cpu_s\":86400,"
+                                "\"max_requests\":1000000}}"));
+    assert_int_equal(order_accept(&o, false, (wall){0}).memory_bytes, 8192LL << 20);
+    /* What everybody gets is not said. */
+    assert_true(reads(",\"quality\":{\"on_empty\":\"suspect\"}", &o, &refusal, a));
+    assert_true(span_is(o.spec, "{}"));
+    assert_true(reads(",\"limit\":9,\"quality\":{\"required_fields\":[\"id\",\"counts.like\"],"
+                      "\"on_empty\":\"fail\",\"min_posts\":9}",
+                      &o, &refusal, a));
+    assert_true(span_is(o.spec,
+                        "{\"limit\":9,\"quality\":{\"min_posts\":9,\"on_empty\":\"fail\","
+                        "\"required_fields\":[\"id\",\"counts.like\"]}}"));
+    arena_free(&a);
+}
+
 static void mistakes_in_terms_are_named(void **state)
 {
     (void)state;
@@ -210,6 +248,31 @@ static void mistakes_in_terms_are_named(void **state)
         {",\"timeouts\":{\"attempt_s\":86401}", "/timeouts/attempt_s", "must be 1 to 86400"},
         {",\"timeouts\":{\"idle_s\":3601}", "/timeouts/idle_s", "must be 1 to 3600"},
         {",\"timeouts\":{\"idle_s\":1,\"idle_s\":2}", "/timeouts/idle_s", "given 2 times"},
+        {",\"timeouts\":{\"navigation_s\":601}", "/timeouts/navigation_s", "must be 1 to 600"},
+        {",\"max_pages\":0", "/max_pages", "must be 1 to 100000"},
+        {",\"max_pages\":\"3\"", "/max_pages", "whole number"},
+        {",\"max_bytes\":65535", "/max_bytes", "must be 65536 to 1099511627776"},
+        {",\"max_byte\":65536", "/max_byte", "did you mean \"max_bytes\"?"},
+        {",\"resources\":\"512\"", "/resources", "must be an object"},
+        {",\"resources\":{\"memory_mb\":512}", "/resources/memory_mb",
+         "did you mean \"memory_mib\"?"},
+        {",\"resources\":{\"memory_mib\":63}", "/resources/memory_mib", "must be 64 to 8192"},
+        {",\"resources\":{\"cpu_s\":0}", "/resources/cpu_s", "must be 1 to 86400"},
+        {",\"resources\":{\"max_requests\":1.5}", "/resources/max_requests", "whole number"},
+        {",\"quality\":5", "/quality", "must be an object"},
+        {",\"quality\":{\"min_post\":1}", "/quality/min_post", "did you mean \"min_posts\"?"},
+        {",\"quality\":{\"min_posts\":0}", "/quality/min_posts", "must be 1 to 100000"},
+        {",\"limit\":5,\"quality\":{\"min_posts\":6}", "/quality/min_posts",
+         "must not be more than limit"},
+        {",\"quality\":{\"on_empty\":\"acept\"}", "/quality/on_empty",
+         "did you mean \"accept\"?"},
+        {",\"quality\":{\"on_empty\":\"accept\",\"min_posts\":1}", "/quality/on_empty",
+         "cannot be accepted"},
+        {",\"quality\":{\"required_fields\":[]}", "/quality/required_fields",
+         "must be a list of texts"},
+        {",\"quality\":{\"required_fields\":[\"id\",\"likes\"]}", "/quality/required_fields/1",
+         "did you mean \"counts.like\"?"},
+        {",\"fields\":[\"likes\"]", "/fields/0", "did you mean \"counts.like\"?"},
         {",\"unique\":\"k\"", "/unique", "must be an object"},
         {",\"unique\":{}", "/unique/key", "which jobs are about the same work"},
         {",\"unique\":{\"key\":\"\"}", "/unique/key", "1 to 256 bytes"},
@@ -282,21 +345,32 @@ static void equal_work_has_one_name(void **state)
 {
     (void)state;
     static const char *const same[] = {
-        ",\"limit\":5", ",\"limit\":5,\"tenant\":\"a\",\"class\":\"bulk\"",
+        ",\"limit\":5",
+        ",\"limit\":5,\"tenant\":\"a\",\"class\":\"bulk\"",
         ",\"priority\":9,\"limit\":5,\"fields\":[\"text\"]",
-        ",\"limit\":5,\"unique\":{\"key\":\"k\"},\"max_age_s\":5"};
-    static const char *const others[] = {"",
-                                         ",\"limit\":6",
-                                         ",\"limit\":5,\"exclude\":[\"replies\"]",
-                                         ",\"limit\":5,\"include\":[\"replies\"]",
-                                         ",\"limit\":5,\"since\":\"2026-02-06\"",
-                                         ",\"limit\":5,\"strategy\":\"dom\"",
-                                         ",\"limit\":5,\"media\":\"download\"",
-                                         ",\"limit\":5,\"evidence\":\"always\""};
+        ",\"limit\":5,\"unique\":{\"key\":\"k\"},\"max_age_s\":5",
+        ",\"limit\":5,\"timeouts\":{\"navigation_s\":5,\"attempt_s\":9}",
+        ",\"limit\":5,\"resources\":{\"memory_mib\":512,\"cpu_s\":9}"};
+    static const char *const others[] = {
+        "",
+        ",\"limit\":6",
+        ",\"limit\":5,\"exclude\":[\"replies\"]",
+        ",\"limit\":5,\"include\":[\"replies\"]",
+        ",\"limit\":5,\"since\":\"2026-02-06\"",
+        ",\"limit\":5,\"strategy\":\"dom\"",
+        ",\"limit\":5,\"media\":\"download\"",
+        ",\"limit\":5,\"evidence\":\"always\"",
+        ",\"limit\":5,\"max_pages\":5",
+        ",\"limit\":5,\"max_bytes\":65536",
+        ",\"limit\":5,\"resources\":{\"max_requests\":5}",
+        ",\"limit\":5,\"resources\":{\"max_requests\":6}",
+        ",\"limit\":5,\"quality\":{\"min_posts\":1}",
+        ",\"limit\":5,\"quality\":{\"on_empty\":\"fail\"}",
+        ",\"limit\":5,\"quality\":{\"required_fields\":[\"id\"]}"};
     struct arena *a = arena_new(1 << 20);
     struct order o;
     struct order_refusal r;
-    int64_t work = 0, seen[9];
+    int64_t work = 0, seen[sizeof others / sizeof *others];
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         assert_true(reads(same[i], &o, &r, a));
         assert_true(o.work != 0 && (i == 0 || o.work == work));
@@ -407,6 +481,7 @@ int main(void)
         cmocka_unit_test(labels_are_kept_and_make_no_other_work),
         cmocka_unit_test(what_cannot_be_brought_in_is_refused),
         cmocka_unit_test(an_order_says_how_it_stands_in_the_queue),
+        cmocka_unit_test(what_it_may_take_is_kept_with_the_options),
         cmocka_unit_test(mistakes_in_terms_are_named),
         cmocka_unit_test(equal_work_has_one_name),
         cmocka_unit_test(an_order_says_how_often_and_when_it_is_tried_again_and_who_is_told),

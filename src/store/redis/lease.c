@@ -30,7 +30,8 @@ enum lease_part {
     LEASE_COUNTS,
     LEASE_CURSOR,
     LEASE_KNOWN,
-    LEASE_SESSION
+    LEASE_SESSION,
+    LEASE_USAGE
 };
 
 static err read_lease(const struct reply *r, struct arena *a, struct lease *out,
@@ -51,6 +52,7 @@ static err read_lease(const struct reply *r, struct arena *a, struct lease *out,
         .attempt_ms = reply_number(r, LEASE_ATTEMPT),
         .stall_ms = reply_number(r, LEASE_STALL),
         .deadline_ms = reply_number(r, LEASE_DEADLINE),
+        .usage = usage_read(reply_text(r, LEASE_USAGE)),
         .quarantine = reply_number(r, LEASE_CLASS) == LANE_QUARANTINE};
     fixed_read(reply_text(r, LEASE_FIXED), fixed);
     span_copy(reply_text(r, LEASE_ID), l.id, sizeof l.id);
@@ -334,7 +336,7 @@ static void put_finish(struct store *s, struct call *c, const struct finish_args
     call_hex(c, a->nonce);
     call_number(c, a->failure);
     call_text(c, span_of(failure_name(a->failure)));
-    call_number(c, overridden ? a->budget : row->budget);
+    call_number(c, overridden ? a->budget : failure_charged(a->failure, a->final));
     call_flag(c, overridden);
     call_number(c, a->verdict);
     call_number(c, a->end);
@@ -344,7 +346,7 @@ static void put_finish(struct store *s, struct call *c, const struct finish_args
     call_text(c, a->report);
     call_number(c, a->wait_ms > 0 ? a->wait_ms : 0);
     call_flag(c, row->about_target);
-    call_flag(c, row->breaker);
+    call_flag(c, row->breaker && !a->final);
     call_flag(c, in_step);
     call_text(c, posts);
     call_flag(c, looked);
@@ -353,7 +355,8 @@ static void put_finish(struct store *s, struct call *c, const struct finish_args
     call_text(c, arena_keep(s->own, buf_span(&words)));
     buf_free(&words);
     /* A limit is no fault of the session's, and our own troubles are none either. */
-    call_flag(c, (row->session_cools || row->breaker) && a->failure != FAILURE_RATE_LIMITED);
+    call_flag(c, (row->session_cools || row->breaker) && !a->final &&
+                     a->failure != FAILURE_RATE_LIMITED);
     put_usage(s, c, a->usage);
     put_retry(s, c, &a->retry);
 }

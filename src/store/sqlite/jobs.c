@@ -365,7 +365,7 @@ static enum breaker_sign sign_of(const struct finish_args *a, const struct job_r
         return BREAKER_NO_VERDICT;
     if (a->failure == FAILURE_NONE || row->about_target || r->progressed)
         return BREAKER_OK;
-    return row->breaker ? BREAKER_HEALTH_ERROR : BREAKER_NO_VERDICT;
+    return row->breaker && !a->final ? BREAKER_HEALTH_ERROR : BREAKER_NO_VERDICT;
 }
 
 /* It was the session that the site limited or refused: the job is due again at once, and the lane is
@@ -395,7 +395,8 @@ err sqlite_finish(struct store *s, const struct finish_args *args, wall now,
     if (e)
         return e;
     bool overridden = args->budget == BUDGET_RELEASE || args->budget == BUDGET_CRASH;
-    enum failure_budget budget = overridden ? args->budget : failure_row(args->failure)->budget;
+    enum failure_budget budget =
+        overridden ? args->budget : failure_charged(args->failure, args->final);
     struct leaving l = {.failure = args->failure,
                         .end = args->end,
                         .why = args->why,
@@ -411,7 +412,7 @@ err sqlite_finish(struct store *s, const struct finish_args *args, wall now,
         job_charge(s, &r, budget, hint, &l);
     }
     struct session_noted noted;
-    e = sessions_note(s, r.seq, overridden ? FAILURE_CANCELLED : args->failure,
+    e = sessions_note(s, r.seq, overridden || args->final ? FAILURE_CANCELLED : args->failure,
                       hint > 0 ? hint : l.wait_ms, args->why,
                       usage_read(args->usage).n[USAGE_REQUESTS], now, &noted, f);
     if (e)

@@ -129,7 +129,15 @@ static err check_active(struct store *s, const struct store_lane *l, struct faul
 
 /* ---- its lease ---- */
 
-enum { LEASE_KNOWN = 14, LEASE_ATTEMPT, LEASE_STALL, LEASE_DEADLINE, LEASE_NEEDS, LEASE_NONCE };
+enum {
+    LEASE_KNOWN = 14,
+    LEASE_ATTEMPT,
+    LEASE_STALL,
+    LEASE_DEADLINE,
+    LEASE_NEEDS,
+    LEASE_NONCE,
+    LEASE_USAGE
+};
 
 static err read_lease(const struct store *s, struct query *q, struct arena *a, wall now,
                       struct lease *l, struct fault *f)
@@ -151,6 +159,7 @@ static err read_lease(const struct store *s, struct query *q, struct arena *a, w
     l->attempt_ms = db_int(q, LEASE_ATTEMPT);
     l->stall_ms = db_int(q, LEASE_STALL);
     l->deadline_ms = db_int(q, LEASE_DEADLINE);
+    l->usage = usage_read(db_text(q, LEASE_USAGE));
     return db_keep(q, LEASE_KNOWN, a, &l->known, f);
 }
 

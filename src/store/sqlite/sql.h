@@ -221,7 +221,7 @@
     X(SQL_LEASE_ROW, "SELECT seq,id,fence,site,kind,target,spec,cursor,job_limit,next_batch,have,run_at,filtered,mark," \
                      "CASE WHEN mark=2 THEN coalesce(known,(SELECT m.posts FROM marks m WHERE m.site=jobs.site AND m.kind=jobs.kind" \
                      " AND m.target=jobs.target AND m.variant=jobs.variant),'') END,"          \
-                     "attempt_ms,stall_ms,deadline_at,needs,nonce FROM jobs WHERE seq=?1")     \
+                     "attempt_ms,stall_ms,deadline_at,needs,nonce,usage FROM jobs WHERE seq=?1")     \
     X(SQL_ASKED, "SELECT seq FROM jobs INDEXED BY jobs_asked WHERE worker=?1 AND request=?2 AND state=3 AND request IS NOT NULL") \
     X(SQL_LEASE, "UPDATE jobs SET state=3,fence=fence+1,nonce=?2,worker=?3,lease_until=?4,suspect=0,started=0,progressed=0," \
                  "started_at=coalesce(started_at,?5),known=?6,request=?7,events=events+1,revision=revision+1 WHERE seq=?1") \

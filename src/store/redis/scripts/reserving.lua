@@ -12,7 +12,7 @@ local function lease_of(j, since)
     local t = (j.nb > 0 or j.mk == 2) and call('HMGET', P .. 't:' .. j.id, 'cu', 'kn') or {}
     local lease = M.shortened({
         j.id, j.fe, j.no, j.fixed or M.fixed_text(j.id), j.ln, M.lane(j.ln).cl, j.ep, max(now - since, 0), j.li, -- and what few have:
-        j.am, j.sm, j.de, j.nb, j.ha, j.fi, j.wb, j.co, t[1] or '', j.mk == 2 and t[2] or '', j.se
+        j.am, j.sm, j.de, j.nb, j.ha, j.fi, j.wb, j.co, t[1] or '', j.mk == 2 and t[2] or '', j.se, j.ug
     })
     M.leased[#M.leased + 1] = lease
     return lease

@@ -1,0 +1,129 @@
+/* bounds.c - what the order of a job allows it to take (core/bounds.h): counted as the job goes on, and said to its worker
+ * when it is used up, which then ends with what it has. Nothing more is asked of the site from then on. Memory and processor
+ * are looked at twice a second: above their ceiling the attempt is stopped as for every other reason. */
+#include "pool/inside.h"
+
+#include "browser/process.h"
+
+enum { LOOK_MS = 500 };
+
+/* Alone a job may start whatever it says that it will take, or it would never start. */
+int64_t pool_memory_offered(const struct pool *p)
+{
+    bool alone = true;
+    for (int i = 0; i < p->config.workers; i++)
+        alone = alone && !slot_has_job(&p->slots[i]) && p->slots[i].state != SLOT_ENDING;
+    int64_t available = alone ? 0 : process_memory_available();
+    return available > 0 ? available : 0;
+}
+
+static int64_t counted(const struct slot *s, enum usage_part part)
+{
+    return s->meter.usage.n[part] > 0 ? s->meter.usage.n[part] : 0;
+}
+
+/* Of the attempts before, as far as it is known. */
+static int64_t before(const struct slot *s, enum usage_part part)
+{
+    return s->lease.usage.n[part] > 0 ? s->lease.usage.n[part] : 0;
+}
+
+static int64_t bytes_taken(const struct slot *s)
+{
+    return before(s, USAGE_NET_BYTES) + counted(s, USAGE_NET_BYTES);
+}
+
+static void spend(struct slot *s, enum bound which, int64_t taken)
+{
+    if (s->bounds.spent || !bounds_reached(&s->bounds.allowed, which, taken))
+        return;
+    s->bounds.spent = which;
+    log_info("job.budget", F_C("job", s->lease.id), F_C("budget", bound_name(which)),
+             F_N("most", s->bounds.allowed.most[which]), F_N("taken", taken));
+    slot_tell(s, &(struct frame){.type = FRAME_SPENT,
+                                 .n = {which, s->bounds.allowed.most[which], taken}});
+}
+
+static int64_t ceiling_taken(struct slot *s, enum bound which)
+{
+    struct slot_taken now = slot_meter_now(s);
+    return which == BOUND_MEMORY ? now.bytes : now.cpu_ms;
+}
+
+static bool is_above(struct slot *s, enum bound which)
+{
+    int64_t taken = s->bounds.allowed.most[which] ? ceiling_taken(s, which) : 0;
+    if (!bounds_reached(&s->bounds.allowed, which, taken))
+        return false;
+    s->bounds.broken = which;
+    s->bounds.taken = taken;
+    slot_stop(s, FAILURE_RESOURCE, E_TOO_BIG);
+    return true;
+}
+
+void slot_bounds_on_look(void *ctx)
+{
+    struct slot *s = slot_of(ctx);
+    if (s->state == SLOT_RUNNING && !is_above(s, BOUND_MEMORY) && !is_above(s, BOUND_CPU))
+        timer_start(s->look, LOOK_MS);
+}
+
+void slot_bounds_outgrown(struct slot *s)
+{
+    if (s->state == SLOT_RUNNING)
+        (void)is_above(s, BOUND_MEMORY);
+}
+
+void slot_bounds_watch(struct slot *s)
+{
+    const int64_t *most = s->bounds.allowed.most;
+    if (most[BOUND_MEMORY] || most[BOUND_CPU])
+        timer_start(s->look, LOOK_MS);
+    slot_bounds_look(s);
+}
+
+struct span slot_bounds_broken(struct slot *s)
+{
+    char words[BOUND_WORDS];
+    enum bound which = s->bounds.broken;
+    if (!which)
+        return SPAN_NONE;
+    return arena_keep(
+        s->arena, bounds_words(which, s->bounds.allowed.most[which], s->bounds.taken, words));
+}
+
+void slot_bounds_start(struct slot *s)
+{
+    struct json options;
+    s->bounds = (struct slot_bounds){.spent = BOUND_NONE};
+    if (s->lease.spec.n && !json_parse(s->pool->json, s->lease.spec, &options, NULL))
+        s->bounds.allowed = bounds_read(options);
+}
+
+void slot_bounds_look(struct slot *s)
+{
+    if (s->state == SLOT_RUNNING)
+        spend(s, BOUND_BYTES, bytes_taken(s));
+    if (s->state == SLOT_RUNNING)
+        spend(s, BOUND_REQUESTS, counted(s, USAGE_REQUESTS));
+}
+
+bool slot_bounds_spent(const struct slot *s)
+{
+    return s->bounds.spent != BOUND_NONE;
+}
+
+int64_t slot_bounds_bytes_left(const struct slot *s)
+{
+    int64_t most = s->bounds.allowed.most[BOUND_BYTES], taken = bytes_taken(s);
+    return most == 0 ? INT64_MAX : slot_bounds_spent(s) || taken >= most ? 0 : most - taken;
+}
+
+int64_t slot_navigate_ms(const struct slot *s)
+{
+    const struct pool_config *c = &s->pool->config;
+    int64_t own_ms = s->bounds.allowed.navigation_s * 1000;
+    int64_t attempt_ms = s->lease.attempt_ms ? s->lease.attempt_ms : c->attempt_ms;
+    int64_t ms = own_ms ? own_ms : c->navigate_ms;
+    return ms < attempt_ms ? ms : attempt_ms;
+}
