@@ -152,12 +152,11 @@ static void in_mapping(const struct mapping *at, struct symbol *symbols, size_t 
 {
     size_t touched = 0;
     bool ours = false;
-    const char *slash = strrchr(at->file, '/');
-    const char *file = arena_text(a, span_of(slash + 1));
     for (size_t i = 0; i < count; i++)
         touched += symbols[i].at >= at->from && symbols[i].at < at->to;
     if (!touched)
         return;
+    const char *file = arena_text(a, span_of(strrchr(at->file, '/') + 1));
     struct image m = {.fd = open_mapped(at, &ours)};
     for (size_t i = 0; i < count; i++) {
         if (symbols[i].at < at->from || symbols[i].at >= at->to)

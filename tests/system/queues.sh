@@ -297,7 +297,7 @@ fulmar workers dump "$n" --json >"$WORK/dump" || die "dump: $?"
 is "$(jq -r --arg id "$id" '[.worker.job == $id, .process.pss_bytes > 0, .process.threads > 0, .progress.lane, .page.state == "open" and .page.browser >= 1 and (.page.target | length) > 8 and .page.open_calls >= 0]|map(tostring)|join(" ")' "$WORK/dump")" \
     "true true true default/x/normal true" dump
 # Where it is in its own code; the job goes on. One that is stopped cannot say it, and is none the worse for being asked.
-is "$(jq -r '[.stack_missing == null, (.stack | any(startswith("channel_next+"))), (.stack[-3:] | any(startswith("main+")))]|map(tostring)|join(" ")' "$WORK/dump")" \
+is "$(jq -r '[.stack_missing == null, (.stack | any(startswith("channel_next+"))), (.stack | any(startswith("worker_main+")))]|map(tostring)|join(" ")' "$WORK/dump")" \
     "true true true" "the stack: $(jq -c .stack "$WORK/dump")"
 pid=$(worker "$n" .pid)
 kill -STOP "$pid"

@@ -92,17 +92,32 @@ static size_t answer(uintptr_t at[STACK_FRAMES])
     return n;
 }
 
-/* Is in the stack, by name and offset. */
+static bool has(const char *const *names, size_t n, const char *function)
+{
+    size_t length = strlen(function);
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(names[i], function, length) == 0 &&
+            strncmp(names[i] + length, "+0x", 3) == 0)
+            return true;
+    return false;
+}
+
+/* Is in the stack, by name and offset, as soon as it has come there. */
 static void is_in(const char *function, struct arena *a)
 {
     uintptr_t at[STACK_FRAMES];
     const char *names[STACK_FRAMES];
-    size_t n = answer(at), length = strlen(function);
-    stack_names(child, at, n, a, names);
-    for (size_t i = 0; i < n; i++)
-        if (strncmp(names[i], function, length) == 0 &&
-            strncmp(names[i] + length, "+0x", 3) == 0)
+    size_t n;
+    for (int ms = 0;; ms++) {
+        n = answer(at);
+        stack_names(child, at, n, a, names);
+        if (has(names, n, function))
             return;
+        if (ms == ANSWER_MS)
+            break;
+        arena_reset(a);
+        usleep(1000);
+    }
     for (size_t i = 0; i < n; i++)
         print_error("%s\n", names[i]);
     fail_msg("%s is not there", function);
