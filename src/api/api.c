@@ -14,6 +14,7 @@ enum {
 };
 
 static const char *const no_query[] = {NULL};
+static const char *const forget_query[] = {"keep_results", NULL};
 static const char *const wait_query[] = {"wait_for", NULL};
 static const char *const ready_query[] = {"verbose", NULL};
 static const char *const jobs_query[] = {
@@ -53,7 +54,7 @@ static const struct route routes[] = {
     {"/v1/jobs/{id}", "GET, HEAD", true, wait_query, jobs_show, false},
     {"/v1/jobs/{id}", "PUT", true, no_query, jobs_put, false},
     {"/v1/jobs/{id}", "PATCH", true, no_query, change_job, false},
-    {"/v1/jobs/{id}", "DELETE", true, no_query, change_delete, false},
+    {"/v1/jobs/{id}", "DELETE", true, forget_query, change_delete, false},
     {"/v1/jobs/{id}/hold", "POST", true, no_query, change_hold, false},
     {"/v1/jobs/{id}/release", "POST", true, no_query, change_release, false},
     {"/v1/jobs/{id}/result", "GET, HEAD", true, no_query, jobs_result, false},

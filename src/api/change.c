@@ -218,6 +218,17 @@ static void on_forgotten(struct call *c)
 
 void change_delete(struct api *a, struct request *r, struct span id)
 {
+    struct span keep;
+    /* Records are their job's: without it nothing leads to them. */
+    if (request_query(r, "keep_results", &keep) && !span_is(keep, "false")) {
+        answer_problem(
+            r, 400, "not_supported",
+            "results go with their job, as nothing else leads to them: read them first "
+            "(GET /v1/jobs/%.*s/posts, or fulmar posts list %.*s --out FILE), then delete "
+            "it without keep_results",
+            SP(id), SP(id));
+        return;
+    }
     struct call *c = call_new(a, r, id);
     c->ends_jobs = true; /* it makes room */
     call_work(c, STORE_WRITE, run_forget, c, on_forgotten);

@@ -225,7 +225,9 @@ static void a_result_that_another_job_has_stays(void **state)
     submit(",\"max_age_s\":600,\"limit\":77");
     EXPECT("GET", path, "", 200, "state", "succeeded", "result.source", "cache");
     refused("DELETE", first, "", 409, "", "has the result of job");
-    EXPECT("DELETE", path, "", 204, NULL);
+    refused("DELETE", below("?keep_results"), "", 400, "", "results go with their job");
+    refused("DELETE", below("?keep_results=true"), "", 400, "", "read them first");
+    EXPECT("DELETE", below("?keep_results=false"), "", 204, NULL);
     EXPECT("DELETE", first, "", 204, NULL);
     arena_free(&a);
 }
