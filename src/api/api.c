@@ -128,6 +128,7 @@ static const struct route routes[] = {
     {"/v1/workers/{number}/kill", "POST", false, no_query, workers_kill, false},
     {"/v1/workers/{number}/dump", "POST", false, no_query, workers_dump, false},
     {"/v1/browsers", "GET, HEAD", false, rows_query, browsers_list, false},
+    {"/v1/browsers/{n}", "GET, HEAD", false, no_query, browsers_show, false},
     {"/v1/browsers/{number}/recycle", "POST", false, no_query, browsers_recycle_one, false},
     {"/v1/limits", "GET, HEAD", true, no_query, limits_show, false},
     {"/v1/limits/effective", "GET, HEAD", true, effective_query, limits_effective, false},

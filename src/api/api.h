@@ -62,6 +62,10 @@ struct api_browser {
     int number;
     const char *state;
     int64_t pid, pages, jobs, age_ms, pss_bytes;
+    const char *recycle_reason; /* NULL: it stays */
+    bool probe_ok;
+    int64_t probe_misses, probe_ms,
+        probe_age_ms; /* the last two of the last good one; −1: none */
 };
 
 struct api_config {

@@ -285,6 +285,7 @@ void breakers_reset(struct api *a, struct request *r, struct span lane);
 void workers_list(struct api *a, struct request *r, struct span id);
 void workers_show(struct api *a, struct request *r, struct span id);
 void browsers_list(struct api *a, struct request *r, struct span id);
+void browsers_show(struct api *a, struct request *r, struct span id);
 void workers_quiet(struct api *a, struct request *r, struct span id);
 void workers_resume(struct api *a, struct request *r, struct span id);
 void workers_stop(struct api *a, struct request *r, struct span id);

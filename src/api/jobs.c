@@ -8,10 +8,26 @@
 #include "os/clock.h"
 #include "os/random.h"
 
+/* What its worker does now, when that is one of this node. */
+static const char *phase_of(const struct call *c)
+{
+    enum { MOST = 256 };
+    const struct api_config *config = &c->api->config;
+    if (c->op.out.job.state != JOB_ACTIVE || !config->workers)
+        return NULL;
+    struct api_worker *all = arena_get(c->request->arena, MOST * sizeof *all);
+    size_t n = config->workers(config->ctx, all, MOST);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(all[i].job, c->op.out.job.id) == 0 && all[i].step[0])
+            return all[i].step;
+    return NULL;
+}
+
 static void answer_job(struct call *c, int status, const char *const *headers)
 {
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
+    c->op.out.job.phase = phase_of(c);
     view_job(&w, &c->op.out.job, c->api->json, true);
     buf_add_char(&body, '\n');
     answer_json(c->request, status, &body, headers);

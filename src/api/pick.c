@@ -10,7 +10,7 @@ enum { NAME_SHOWN = 40 };
 static const char *const job_members[] = {
     "object", "id", "site", "kind", "target", "records", "lane", "tenant", "class", "priority", "unique_key",
     "result", "batch", "fingerprint", "generation", "expires_at", "deadline_at", "held", "options", "labels",
-    "state", "verdict", "end_reason", "failure", "limit", "counts", "attempts", "created_at", "not_before",
+    "state", "verdict", "end_reason", "outcome", "failure", "limit", "counts", "progress", "lease", "attempts", "created_at", "not_before",
     "waiting_for", "queue_position", "est_start_at", "started_at", "finished_at", "timings", "usage",
     "cancel_requested", "revision", "links", NULL};
 static const char *const batch_members[] = {
@@ -43,7 +43,7 @@ static const char *const worker_members[] = {
     "object", "number", "state", "hold", "pid", "jobs_served", "job", "attempt", "step", "running_ms",
     "has_page", NULL};
 static const char *const browser_members[] = {
-    "object", "number", "state", "pid", "pages", "jobs", "age_s", "pss_bytes", NULL};
+    "object", "number", "state", "pid", "pages", "jobs", "age_s", "pss_bytes", "recycle_reason", "probe", NULL};
 static const char *const node_members[] = {
     "object", "name", "state", "host", "version", "workers", "browsers", "started_at", "heard_at", NULL};
 static const char *const attempt_members[] = {

@@ -429,6 +429,7 @@ static void put_waits(struct json_w *w, const struct meter_sums *sums)
     }
     json_open(w);
     json_kv_int(w, "p50", sums->p50_ms);
+    json_kv_int(w, "p95", sums->p95_ms);
     json_kv_int(w, "p99", sums->p99_ms);
     json_close(w);
 }

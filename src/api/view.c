@@ -95,6 +95,48 @@ static void put_failure(struct json_w *w, const struct job_view *job)
     json_kv_text(w, "why", job->why.n ? job->why : SPAN_NONE);
     json_kv_bool(w, "about_target", row->about_target);
     json_kv_bool(w, "final", job_is_final(job->state));
+    view_time(w, "next_attempt_at",
+              job->state == JOB_SCHEDULED && !job->held ? job->run_at_ms : 0);
+    json_close(w);
+}
+
+/* How it ended, in one word: its verdict, the class of its failure, or how it was ended; NULL: it has not. */
+static const char *outcome_of(const struct job_view *job)
+{
+    if (!job_is_final(job->state))
+        return NULL;
+    if (job->state == JOB_SUCCEEDED)
+        return verdict_name(job->verdict);
+    return job->state == JOB_DEAD ? failure_name(job->failure) : job_state_name(job->state);
+}
+
+/* A share of what it is to bring, where that is known. */
+static void put_progress(struct json_w *w, const struct job_view *job)
+{
+    bool whole = job->state == JOB_SUCCEEDED && job->verdict == VERDICT_COMPLETE;
+    json_key(w, "progress");
+    json_open(w);
+    json_kv_cstr(w, "phase", job->phase);
+    json_kv_int(w, "posts", job->counts == ITEM_POST ? job->have : 0);
+    json_kv_int(w, "users", job->users);
+    json_kv_int(w, "pages", job->next_batch);
+    if (whole || job->limit > 0)
+        json_kv_int(w, "percent", whole ? 100 : job->have * 100 / job->limit);
+    else
+        json_kv_null(w, "percent");
+    json_close(w);
+}
+
+static void put_lease(struct json_w *w, const struct job_view *job)
+{
+    json_key(w, "lease");
+    if (!job->lease_until_ms) {
+        json_put_null(w);
+        return;
+    }
+    json_open(w);
+    json_kv_text(w, "worker", job->worker.n ? job->worker : SPAN_NONE);
+    view_time(w, "expires_at", job->lease_until_ms);
     json_close(w);
 }
 
@@ -227,6 +269,7 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
     json_kv_cstr(w, "verdict",
                  job->verdict == VERDICT_NONE ? NULL : verdict_name(job->verdict));
     json_kv_cstr(w, "end_reason", job->end == END_NONE ? NULL : end_reason_name(job->end));
+    json_kv_cstr(w, "outcome", outcome_of(job));
     put_failure(w, job);
     put_result(w, job);
     if (job->limit > 0)
@@ -234,6 +277,8 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
     else
         json_kv_null(w, "limit");
     put_counts(w, job);
+    put_progress(w, job);
+    put_lease(w, job);
     view_time(w, "created_at", job->created_ms);
     bool timed =
         job->state == JOB_SCHEDULED && (!job->held || job->run_at_ms > job->created_ms);

@@ -50,6 +50,14 @@ static void put_browser(struct json_w *w, const struct api_browser *v)
     json_kv_int(w, "jobs", v->jobs);
     json_kv_int(w, "age_s", v->age_ms / 1000);
     put_number(w, "pss_bytes", v->pss_bytes > 0, v->pss_bytes);
+    json_kv_cstr(w, "recycle_reason", v->recycle_reason);
+    json_key(w, "probe");
+    json_open(w);
+    json_kv_bool(w, "ok", v->probe_ok);
+    json_kv_int(w, "misses", v->probe_misses);
+    put_number(w, "latency_ms", v->probe_ms >= 0, v->probe_ms);
+    view_time(w, "last_ok_at", v->probe_age_ms >= 0 ? clock_wall().ms - v->probe_age_ms : 0);
+    json_close(w);
     json_close(w);
 }
 
@@ -116,6 +124,29 @@ void workers_show(struct api *a, struct request *r, struct span id)
     (void)id;
     if (path_number(r, "workers", &number))
         answer_worker(a, r, number);
+}
+
+void browsers_show(struct api *a, struct request *r, struct span id)
+{
+    int64_t number;
+    struct api_browser *all;
+    (void)id;
+    if (!path_number(r, "browsers", &number))
+        return;
+    size_t n = all_browsers(a, r, &all), at = 0;
+    while (at < n && all[at].number != number)
+        at++;
+    if (at == n) {
+        answer_problem(r, 404, "not_found",
+                       "this node has no browser %lld; GET /v1/browsers lists them",
+                       (long long)number);
+        return;
+    }
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    put_browser(&w, &all[at]);
+    buf_add_char(&body, '\n');
+    answer_json(r, 200, &body, NULL);
 }
 
 /* ---- what is wanted of them ---- */

@@ -82,6 +82,12 @@ size_t browsers_view(const struct browsers *f, struct browser_view *out, size_t 
             .jobs = b->jobs,
             .age_ms = loop_now(f->loop).ms - b->started.ms,
             .pss_bytes = b->pss_bytes,
+            .worn = b->worn,
+            .healthy = b->probed_good && !b->probe.misses,
+            .misses = b->probe.misses,
+            .probe_ms = b->last_good_probe.ms ? b->probe.took_ms : -1,
+            .probe_age_ms =
+                b->last_good_probe.ms ? loop_now(f->loop).ms - b->last_good_probe.ms : -1,
         };
     }
     return n;

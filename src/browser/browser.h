@@ -76,6 +76,10 @@ struct browser_view { /* for the API and the status page */
     const char *state; /* starting, ready, draining */
     int tabs;
     int64_t jobs, age_ms, pss_bytes;
+    const char *worn;               /* why it is to be replaced; NULL: it is not */
+    bool healthy;                   /* the last probe was good; */
+    int misses;                     /* in a row */
+    int64_t probe_ms, probe_age_ms; /* of the last good one; −1: there was none */
 };
 size_t browsers_view(const struct browsers *b, struct browser_view *out, size_t max);
 

@@ -98,6 +98,8 @@ struct probe {
     bool running;
     int misses;
     mono missed; /* the last one */
+    mono began;
+    int64_t took_ms; /* the last good one */
 };
 
 struct browser {

@@ -122,6 +122,7 @@ static void on_closed(void *ctx)
     b->fleet->probe_kill.ms = 0;
     b->probed_good = true;
     b->last_good_probe = loop_now(b->fleet->loop);
+    b->probe.took_ms = b->last_good_probe.ms - b->probe.began.ms;
     finish(b);
 }
 
@@ -159,6 +160,7 @@ void probe_step(struct browser *b, mono now)
     if (p->running || !mono_past(p->next, now))
         return;
     p->running = true;
+    p->began = now;
     p->deadline = mono_add(now, b->fleet->config.probe_timeout_ms);
     p->tab = tab_new(b, &FACE, b, true);
 }

@@ -196,6 +196,7 @@ static const struct command commands[] = {
     {"workers", "dump", "NUMBER", SERVED, hands_run, "what is known about it now"},
     {"workers", "scale", "[COUNT]", SERVED " reason wait ", hands_run, "so many of them; without a number: how many are wanted, busy, and would have work"},
     {"browsers", "list", "", SERVED, hands_run, "each, with its pages and its memory"},
+    {"browsers", "show", "NUMBER", SERVED, hands_run, "one of them: its health, and why it is to be replaced"},
     {"browsers", "recycle", "NUMBER", SERVED " reason ", hands_run, "another one takes its place when its pages are done"},
 
     {"limits", "show", "", SERVED, limits_run, "all limits above queues"},
@@ -383,7 +384,8 @@ static const struct verb verbs[] = {
      "fulmar workers show 1\n",
      NULL},
     {"browsers", "list", "the browsers of a node: pages, jobs served, age, memory",
-     "fulmar browsers list\n",
+     "fulmar browsers list\n"
+     "fulmar browsers show 1\n",
      NULL},
     {"limits", "show", "limits of all queues, of tenants and of sites; which of them wins",
      "fulmar limits show\n"

@@ -77,6 +77,35 @@ static int show_worker(struct ask *a, const char *number)
     return EXIT_DONE;
 }
 
+static void put_one_browser(struct ask *a, struct json v)
+{
+    bool probed = json_is(json_path(v, "probe.latency_ms"), JSON_INT), good = false;
+    (void)json_bool(json_path(v, "probe.ok"), &good);
+    printf("%-12s %lld, pid %lld\n", "browser", ask_number(v, "number"), ask_number(v, "pid"));
+    ask_line(a, "state", v, "state");
+    printf("%-12s %lld open, %lld jobs served, %lld s old\n", "pages", ask_number(v, "pages"),
+           ask_number(v, "jobs"), ask_number(v, "age_s"));
+    printf("%-12s %s, %lld missed", "probe", good ? "good" : "not good",
+           ask_number(v, "probe.misses"));
+    if (probed)
+        printf(", the last good one took %lld ms", ask_number(v, "probe.latency_ms"));
+    printf("\n");
+    ask_line(a, "replaced", v, "recycle_reason");
+}
+
+static int show_browser(struct ask *a, const char *number)
+{
+    int code =
+        ask_send(a, "GET", arena_fmt(a->c->arena, "/v1/browsers/%s", number), NULL, SPAN_NONE);
+    if (code)
+        return code;
+    if (a->c->json)
+        ask_print(a);
+    else
+        put_one_browser(a, a->root);
+    return EXIT_DONE;
+}
+
 /* ---- what is wanted of one ---- */
 
 static struct span reason_of(const struct cli *c, const char *count, struct buf *out)
@@ -224,7 +253,10 @@ static int run(struct ask *a, const char *word, int64_t wait_ms)
         return list(a);
     if (strcmp(a->c->action, "scale") == 0)
         return scale(a, word, wait_ms);
-    return strcmp(a->c->action, "show") == 0 ? show_worker(a, word) : act(a, word);
+    if (strcmp(a->c->action, "show") != 0)
+        return act(a, word);
+    return strcmp(a->c->words[0], "browsers") == 0 ? show_browser(a, word)
+                                                   : show_worker(a, word);
 }
 
 int hands_run(struct cli *c)

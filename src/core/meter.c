@@ -71,6 +71,7 @@ void meter_times(struct meter_sums *sums)
     for (int i = 0; i < METER_WAITS; i++)
         total += sums->waits[i];
     sums->p50_ms = total ? time_of(sums, total, 50) : -1;
+    sums->p95_ms = total ? time_of(sums, total, 95) : -1;
     sums->p99_ms = total ? time_of(sums, total, 99) : -1;
 }
 

@@ -17,12 +17,12 @@ enum meter_event { METER_ACCEPTED, METER_STARTED, METER_ENDED };
 /* waited_ms: of a start. */
 void meter_add(struct meter *m, enum meter_event event, int64_t waited_ms, int64_t now_ms);
 
-/* Of all slices together. Half of the starts came after p50_ms at most, 99 of a hundred after p99_ms at most; −1: nothing
+/* Of all slices together. Half of the starts came after p50_ms at most, 95 and 99 of a hundred after the others at most; −1: nothing
  * started. */
 struct meter_sums {
     int64_t accepted, started, ended;
     int64_t waits[METER_WAITS];
-    int64_t p50_ms, p99_ms;
+    int64_t p50_ms, p95_ms, p99_ms;
     int64_t
         first_ms; /* begin of the oldest minute in which something started; 0: nothing did */
 };

@@ -554,7 +554,7 @@ static err browser_recycle(void *ctx, int64_t number, struct fault *f)
 static size_t browsers(void *ctx, struct api_browser *out, size_t most)
 {
     const struct node *n = ctx;
-    struct browser_view views[MOST_VIEWS];
+    struct browser_view *views = heap_get(MOST_VIEWS * sizeof *views);
     size_t count = browsers_view(n->browsers, views, MOST_VIEWS);
     count = count < most ? count : most;
     for (size_t i = 0; i < count; i++)
@@ -564,7 +564,13 @@ static size_t browsers(void *ctx, struct api_browser *out, size_t most)
                                       .pages = views[i].tabs,
                                       .jobs = views[i].jobs,
                                       .age_ms = views[i].age_ms,
-                                      .pss_bytes = views[i].pss_bytes};
+                                      .pss_bytes = views[i].pss_bytes,
+                                      .recycle_reason = views[i].worn,
+                                      .probe_ok = views[i].healthy,
+                                      .probe_misses = views[i].misses,
+                                      .probe_ms = views[i].probe_ms,
+                                      .probe_age_ms = views[i].probe_age_ms};
+    free(views);
     return count;
 }
 

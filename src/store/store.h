@@ -477,9 +477,12 @@ struct job_view {
     int64_t expires_ms, deadline_ms;        /* 0 none */
     struct span unique_key;
     enum store_source source;
-    struct span from_job;  /* whose result it is; empty: its own */
-    int64_t result_age_ms; /* when it was accepted; of SOURCE_CACHE and SOURCE_STALE */
-    struct usage usage;    /* of its attempts that have ended, as far as it was measured */
+    struct span from_job;   /* whose result it is; empty: its own */
+    int64_t result_age_ms;  /* when it was accepted; of SOURCE_CACHE and SOURCE_STALE */
+    struct usage usage;     /* of its attempts that have ended, as far as it was measured */
+    struct span worker;     /* of an active one: who has it, and until when its lease is */
+    int64_t lease_until_ms; /* 0: nobody */
+    const char *phase;      /* what its worker does, filled in by who knows it; not the store */
     /* Of store_job() alone. Ready jobs that its lane has before it, when they are at most JOB_AHEAD_MOST; −1: not known.
      * When it will start, at the pace of the lane's last ten minutes; 0: nobody knows. */
     int64_t ahead, start_ms;

@@ -191,6 +191,30 @@ static void pages_lead_through_all_that_match(void **state)
     assert_int_equal(store_jobs_find(w->s, &q, now(), w->a, &none, &w->f), E_NOT_FOUND);
 }
 
+static struct job_view look_at_job(const char *id)
+{
+    struct job_view v;
+    assert_int_equal(store_job(w->s, span_of(id), now(), w->a, &v, &w->f), E_OK);
+    return v;
+}
+
+static void a_job_that_runs_says_who_has_it_and_until_when(void **state)
+{
+    (void)state;
+    const char *id = accept_job();
+    assert_int_equal(look_at_job(id).lease_until_ms, 0);
+    struct lease l = start_next();
+    struct job_view v = look_at_job(id);
+    assert_true(v.worker.n > 0);
+    assert_true(v.lease_until_ms > w->now);
+    w->now += 1000;
+    assert_int_equal(heartbeat(&l, NULL), E_OK);
+    assert_true(look_at_job(id).lease_until_ms > v.lease_until_ms);
+    finish(&l, FAILURE_NONE);
+    v = look_at_job(id);
+    assert_true(!v.lease_until_ms && !v.worker.n);
+}
+
 /* ---- in the order of ends ---- */
 
 static void ends_at(const char *id, int64_t at, enum job_state how)
@@ -602,6 +626,7 @@ static const struct CMUnitTest tests[] = {
     S(states_failures_and_holds_are_found),
     S(jobs_are_found_by_all_of_their_labels),
     S(pages_lead_through_all_that_match),
+    S(a_job_that_runs_says_who_has_it_and_until_when),
     S(ended_jobs_are_listed_in_the_order_of_their_ends),
     S(a_page_by_ends_goes_on_where_its_job_was),
     S(jobs_that_ended_at_one_moment_are_each_on_one_page),

@@ -303,23 +303,16 @@ static void what_holds_jobs_up(void **state)
 static void what_does_the_work(void **state)
 {
     (void)state;
-    static const char *const lines[] = {"workers list",
-                                        "workers list -o plain --columns number,state,hold,job",
-                                        "workers show 2",
-                                        "workers dump 2",
-                                        "workers quiet 2",
-                                        "workers resume 2",
-                                        "workers scale",
-                                        "workers scale 3",
-                                        "workers scale 5",
-                                        "browsers list",
-                                        "browsers recycle 1",
-                                        "browsers recycle 2",
-                                        "sessions list",
-                                        "sessions show anna",
-                                        "webhooks list",
-                                        "api GET /v1/workers/1",
-                                        NULL};
+    static const char *const lines[] = {
+        "workers list",          "workers list -o plain --columns number,state,hold,job",
+        "workers show 2",        "workers dump 2",
+        "workers quiet 2",       "workers resume 2",
+        "workers scale",         "workers scale 3",
+        "workers scale 5",       "browsers list",
+        "browsers show 1",       "browsers recycle 1",
+        "browsers recycle 2",    "sessions list",
+        "sessions show anna",    "webhooks list",
+        "api GET /v1/workers/1", NULL};
     script("workers", lines, true);
 }
 

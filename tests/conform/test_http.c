@@ -2391,8 +2391,13 @@ static void workers_and_browsers_say_what_they_do(void **state)
     r = get("/v1/browsers");
     assert_true(contains(r.body,
                          "\"number\":1,\"state\":\"ready\",\"pid\":99,\"pages\":1,\"jobs\":12,"
-                         "\"age_s\":65,\"pss_bytes\":null"));
+                         "\"age_s\":65,\"pss_bytes\":null,\"recycle_reason\":null,\"probe\":{"
+                         "\"ok\":true,\"misses\":0,\"latency_ms\":12,\"last_ok_at\":\"20"));
     drop(&r);
+    r = get("/v1/browsers/1");
+    assert_string_equal(member(r.body, "probe.ok", text), "true");
+    drop(&r);
+    expect("GET", "/v1/browsers/2", "", NULL, 404);
 }
 
 /* It is answered when the worker has said it, and without it when that takes too long. */

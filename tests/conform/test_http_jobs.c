@@ -232,6 +232,30 @@ static void a_result_that_another_job_has_stays(void **state)
     arena_free(&a);
 }
 
+/* How far it has come, who has it, and how it ended. */
+static void a_job_says_who_has_it_and_how_it_ended(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(1 << 20);
+    submit(",\"priority\":9,\"limit\":40");
+    EXPECT("GET", path, "", 200, "outcome", "null", "lease", "null", "progress.percent", "0");
+    struct lease l = lease_of(id, a);
+    char text[512];
+    struct answer_of r = ask("GET", path, "");
+    member(&r.body, "lease.worker", text);
+    assert_true(text[0] && strcmp(text, "null") != 0);
+    member(&r.body, "lease.expires_at", text);
+    assert_true(strncmp(text, "20", 2) == 0);
+    buf_free(&r.body);
+    finish(&l);
+    EXPECT("GET", path, "", 200, "outcome", "empty_confirmed", "lease", "null",
+           "progress.pages", "0", "progress.phase", "null");
+    submit("");
+    EXPECT("POST", below("/cancel"), "", 200, "outcome", "cancelled", "progress.percent",
+           "null");
+    arena_free(&a);
+}
+
 /* ---- lists ---- */
 
 static void jobs_are_listed_by_what_they_are(void **state)
@@ -811,6 +835,7 @@ int main(void)
         cmocka_unit_test(a_job_that_runs_is_not_changed),
         cmocka_unit_test(an_ended_job_is_deleted_with_all_of_it),
         cmocka_unit_test(a_result_that_another_job_has_stays),
+        cmocka_unit_test(a_job_says_who_has_it_and_how_it_ended),
         cmocka_unit_test(jobs_are_listed_by_what_they_are),
         cmocka_unit_test(jobs_say_how_often_and_when_they_are_tried_again),
         cmocka_unit_test(jobs_have_labels),

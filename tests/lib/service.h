@@ -194,8 +194,15 @@ static size_t on_browsers(void *ctx, struct api_browser *out, size_t most)
 {
     (void)ctx;
     assert_true(most >= 1);
-    out[0] = (struct api_browser){
-        .number = 1, .state = "ready", .pid = 99, .pages = 1, .jobs = 12, .age_ms = 65000};
+    out[0] = (struct api_browser){.number = 1,
+                                  .state = "ready",
+                                  .pid = 99,
+                                  .pages = 1,
+                                  .jobs = 12,
+                                  .age_ms = 65000,
+                                  .probe_ok = true,
+                                  .probe_ms = 12,
+                                  .probe_age_ms = 500};
     return 1;
 }
 

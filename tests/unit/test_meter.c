@@ -42,6 +42,7 @@ static void times_are_the_bound_that_so_many_stay_below(void **state)
     struct meter_sums sums = meter_read(&m, T0);
     assert_int_equal(sums.p50_ms, 50);
     assert_int_equal(sums.p99_ms, 5000);
+    assert_true(sums.p95_ms >= sums.p50_ms && sums.p95_ms <= sums.p99_ms);
     assert_int_equal(meter_wait_of(0), 0);
     assert_int_equal(meter_wait_of(10), 0);
     assert_int_equal(meter_wait_of(11), 1);

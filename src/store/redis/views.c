@@ -51,7 +51,8 @@ static err keep_texts(const struct reply *r, const struct reply *fields, struct 
                  {&v->why, reply_text(r, VIEW_WHY)},
                  {&v->report, reply_text(r, VIEW_REPORT)},
                  {&v->unique_key, reply_field_text(fields, "uk")},
-                 {&v->from_job, reply_field_text(fields, "sf")}};
+                 {&v->from_job, reply_field_text(fields, "sf")},
+                 {&v->worker, v->lease_until_ms ? reply_field_text(fields, "wo") : SPAN_NONE}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         err e = store_keep(a, texts[i].from, texts[i].to, f);
         if (e)
@@ -77,6 +78,7 @@ static err job_view_of(const struct reply *r, struct arena *a, struct job_view *
                            .waiting_until_ms = reply_number(r, VIEW_UNTIL)};
 #undef MEMBER
     v->fails = v->n_fail - reply_field(fields, "fb");
+    v->lease_until_ms = v->state == JOB_ACTIVE ? reply_field(fields, "le") : 0;
     v->held = v->run_at_ms == STORE_HELD_MS && v->state <= JOB_SCHEDULED;
     if (v->held)
         v->run_at_ms = reply_field(fields, "hr");

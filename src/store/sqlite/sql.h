@@ -23,7 +23,7 @@
     "j.n_ok,j.n_void,j.generation,j.prio,j.over_at,j.deadline_at,j.unique_key,j.source,"                                       \
     "(SELECT o.id FROM jobs o WHERE o.seq=j.shared_from),j.result_age,"                                                        \
     "coalesce(j.fingerprint,''),coalesce((SELECT b.id FROM batches b WHERE b.bid=j.batch),''),j.rank,j.usage,j.lane_id,j.seq," \
-    "j.max_fail,j.n_fail-j.fail_base"                                                                                          \
+    "j.max_fail,j.n_fail-j.fail_base,coalesce(j.worker,''),coalesce(j.lease_until,0)"                                          \
     " FROM jobs j JOIN lanes l USING(lane_id)"
 
 #define SQL_FOUND_COLUMNS                                                                      \

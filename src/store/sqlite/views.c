@@ -60,6 +60,7 @@ static err job_view_read(const struct store *s, wall now, struct query *q, struc
         .result_age_ms = db_int(q, 41),
         .max_fail = db_int(q, 48),
         .fails = db_int(q, 49),
+        .lease_until_ms = db_int(q, 51),
         .ahead = -1,
     };
     v->held = v->run_at_ms == STORE_HELD_MS && v->state <= JOB_SCHEDULED;
@@ -79,6 +80,8 @@ static err job_view_read(const struct store *s, wall now, struct query *q, struc
     err e = db_keep(q, 38, a, &v->unique_key, f);
     if (!e)
         e = db_keep(q, 40, a, &v->from_job, f);
+    if (!e && v->lease_until_ms)
+        e = db_keep(q, 50, a, &v->worker, f);
     job_view_waiting(s, now, v);
     return e;
 }
