@@ -1,10 +1,27 @@
 #include "store/counted.h"
 
+static int64_t within(int64_t n, int64_t least, int64_t most)
+{
+    return n < least ? least : n > most ? most : n;
+}
+
+static void put_count(struct drift_counts *c, int64_t path, int64_t n)
+{
+    const int64_t most = (int64_t)1 << 40; /* sums of such counts are numbers still */
+    if (path == COUNTED_MISSING)
+        c->missing = within(n, 0, most);
+    else
+        c->hits[path < 0 ? 0 : path] = within(n, 0, most);
+}
+
 err counted_take(struct fields_view *view, const struct counted_row *row, struct arena *a,
                  struct fault *f)
 {
     struct field_view *v = view->count ? &view->fields[view->count - 1] : NULL;
-    int64_t first_ms = row->first_hour * COUNTED_HOUR_MS;
+    int64_t first_ms =
+        within(row->first_hour, 0, INT64_MAX / COUNTED_HOUR_MS) * COUNTED_HOUR_MS;
+    if (row->path < COUNTED_MEMBER || row->path >= DRIFT_PATHS)
+        return E_OK; /* of a version that knows more of them */
     if (!v || !span_eq(v->name, row->name)) {
         if (view->count >= COUNTED_FIELDS_MAX)
             return E_END;
@@ -15,13 +32,8 @@ err counted_take(struct fields_view *view, const struct counted_row *row, struct
     }
     v->first_ms = first_ms < v->first_ms ? first_ms : v->first_ms;
     v->member = v->member || row->path == COUNTED_MEMBER;
-    if (row->path == COUNTED_MISSING) {
-        v->now.missing = row->now;
-        v->before.missing = row->before;
-    } else {
-        v->now.hits[row->path < 0 ? 0 : row->path] = row->now;
-        v->before.hits[row->path < 0 ? 0 : row->path] = row->before;
-    }
+    put_count(&v->now, row->path, row->now);
+    put_count(&v->before, row->path, row->before);
     return E_OK;
 }
 

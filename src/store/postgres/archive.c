@@ -33,6 +33,21 @@ void archive_close(struct archive **a)
     *a = NULL;
 }
 
+/* ---- what rows say ---- */
+
+int64_t tally(const struct pg_rows *rows, size_t row, int column)
+{
+    const int64_t most = (int64_t)1 << 53;
+    int64_t n = pg_int(rows, row, column);
+    return n < 0 ? 0 : n > most ? most : n;
+}
+
+err not_ours(struct fault *f)
+{
+    return fail(f, E_STORE,
+                "the archive has a row that is not Fulmar's, or of a newer version");
+}
+
 /* ---- as a whole ---- */
 
 static err read_sizes(struct pg *p, void *ctx, struct fault *f)
@@ -42,10 +57,10 @@ static err read_sizes(struct pg *p, void *ctx, struct fault *f)
     err e = pg_ask_args(p, SQL_SIZES, &rows, f, NULL, 0);
     if (e)
         return e;
-    *out = (struct archive_sizes){.jobs = pg_int(rows, 0, 0),
-                                  .records = pg_int(rows, 0, 1),
-                                  .evidence = pg_int(rows, 0, 2),
-                                  .bytes = pg_int(rows, 0, 3)};
+    *out = (struct archive_sizes){.jobs = tally(rows, 0, 0),
+                                  .records = tally(rows, 0, 1),
+                                  .evidence = tally(rows, 0, 2),
+                                  .bytes = tally(rows, 0, 3)};
     pg_end(rows);
     return E_OK;
 }
@@ -74,7 +89,7 @@ static err read_jobs(struct pg *p, void *ctx, struct fault *f)
     err e = pg_ask(p, SQL_JOBS, &rows, f, PG_T(l->after), PG_I(l->limit));
     if (e)
         return e;
-    for (l->count = 0; !e && l->count < pg_count(rows); l->count++)
+    for (l->count = 0; !e && l->count < l->limit && l->count < pg_count(rows); l->count++)
         e = pg_keep(rows, l->count, 0, l->arena, &l->ids[l->count], f);
     pg_end(rows);
     return e;

@@ -34,8 +34,8 @@ static err read_used(struct pg *p, int64_t job, enum evidence_kind kind, struct 
     err e = pg_ask(p, SQL_EVIDENCE_USED, &rows, f, PG_I(job), PG_I(kind));
     if (e)
         return e;
-    *out = (struct used){pg_int(rows, 0, 0), pg_int(rows, 0, 1), pg_int(rows, 0, 2),
-                         pg_int(rows, 0, 3)};
+    *out = (struct used){tally(rows, 0, 0), tally(rows, 0, 1), tally(rows, 0, 2),
+                         tally(rows, 0, 3)};
     pg_end(rows);
     return E_OK;
 }
@@ -143,15 +143,19 @@ static err read_view(const struct pg_rows *rows, size_t row, struct arena *a,
                      struct evidence_view *v, struct fault *f)
 {
     struct span *const texts[] = {&v->strategy, &v->name, &v->url, &v->headers, &v->hash};
+    int64_t kind = pg_int(rows, row, 1), reason = pg_int(rows, row, 4);
+    if (kind < 0 || kind >= EVIDENCE_KINDS)
+        return not_ours(f);
     *v = (struct evidence_view){
         .n = pg_int(rows, row, 0),
-        .kind = (enum evidence_kind)pg_int(rows, row, 1),
+        .kind = (enum evidence_kind)kind,
         .attempt = pg_int(rows, row, 2),
         .batch = pg_int(rows, row, 3),
-        .reason = (enum failure_class)pg_int(rows, row, 4),
+        .reason = reason >= 0 && reason < FAILURE_COUNT ? (enum failure_class)reason
+                                                        : FAILURE_INTERNAL,
         .status = (int)pg_int(rows, row, 5),
         .at_ms = pg_int(rows, row, 6),
-        .bytes = pg_int(rows, row, 7),
+        .bytes = tally(rows, row, 7),
     };
     for (int i = 0; i < 5; i++) {
         err e = pg_keep(rows, row, 8 + i, a, texts[i], f);
@@ -176,7 +180,8 @@ static err read_pieces(struct pg *p, struct listing *l, struct fault *f)
     err e = pg_ask(p, SQL_EVIDENCE_LIST, &rows, f, PG_T(l->job), PG_I(EVIDENCE_LIST_MAX));
     if (e)
         return e;
-    for (l->list.count = 0; l->list.count < pg_count(rows); l->list.count++) {
+    size_t n = pg_count(rows) < EVIDENCE_LIST_MAX ? pg_count(rows) : EVIDENCE_LIST_MAX;
+    for (l->list.count = 0; l->list.count < n; l->list.count++) {
         e = read_view(rows, l->list.count, l->arena, &l->list.pieces[l->list.count], f);
         if (e)
             break;
@@ -194,10 +199,13 @@ static err read_gaps(struct pg *p, struct listing *l, struct fault *f)
     l->list.gap_count = 0;
     for (size_t i = 0; i < pg_count(rows) && l->list.gap_count < GAPS_MAX; i++) {
         struct evidence_gap_view *g = &l->list.gaps[l->list.gap_count];
-        *g = (struct evidence_gap_view){.kind = (enum evidence_kind)pg_int(rows, i, 0),
-                                        .gap = (enum evidence_gap)pg_int(rows, i, 1),
-                                        .count = pg_int(rows, i, 2)};
-        l->list.gap_count += g->gap > GAP_NONE && g->gap < GAPS;
+        int64_t kind = pg_int(rows, i, 0), gap = pg_int(rows, i, 1);
+        if (kind < 0 || kind >= EVIDENCE_KINDS || gap <= GAP_NONE || gap >= GAPS)
+            continue;
+        *g = (struct evidence_gap_view){.kind = (enum evidence_kind)kind,
+                                        .gap = (enum evidence_gap)gap,
+                                        .count = tally(rows, i, 2)};
+        l->list.gap_count++;
     }
     pg_end(rows);
     return E_OK;
@@ -301,7 +309,7 @@ static err delete_piece(struct pg *p, int64_t eid, struct span hash, bool *out_g
     if (e)
         return e;
     bool last = pg_count(rows) && pg_int(rows, 0, 0) == 0;
-    *out_freed = last ? pg_int(rows, 0, 1) : 0;
+    *out_freed = last ? tally(rows, 0, 1) : 0;
     pg_end(rows);
     return last ? pg_run(p, SQL_BODY_GONE, f, PG_T(hash)) : E_OK;
 }
@@ -336,7 +344,7 @@ static err read_sum(struct pg *p, int64_t *out, struct fault *f)
     err e = pg_ask_args(p, SQL_BODIES_SUM, &rows, f, NULL, 0);
     if (e)
         return e;
-    *out = pg_int(rows, 0, 0);
+    *out = tally(rows, 0, 0);
     pg_end(rows);
     return E_OK;
 }

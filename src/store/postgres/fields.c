@@ -38,8 +38,8 @@ static err begin_version(struct pg *p, struct adding *a, struct span version, st
         e = pg_ask(p, SQL_FIELD_ROWS, &rows, f, PG_T(a->site), PG_I(a->hour), PG_T(version));
     if (e)
         return e;
-    a->rows = pg_int(rows, 0, 0);
-    a->members = pg_int(rows, 0, 1);
+    a->rows = tally(rows, 0, 0);
+    a->members = tally(rows, 0, 1);
     pg_end(rows);
     a->version = version;
     a->count = 0;
@@ -138,8 +138,8 @@ static err fields_work(struct pg *p, void *ctx, struct fault *f)
     if (e)
         return e;
     for (size_t i = 0; !e && i < pg_count(rows); i++) {
-        struct counted_row row = {pg_text(rows, i, 0), pg_int(rows, i, 1), pg_int(rows, i, 2),
-                                  pg_int(rows, i, 3), pg_int(rows, i, 4)};
+        struct counted_row row = {pg_text(rows, i, 0), pg_int(rows, i, 1), tally(rows, i, 2),
+                                  tally(rows, i, 3), tally(rows, i, 4)};
         e = counted_take(&l->view, &row, l->arena, f);
     }
     pg_end(rows);

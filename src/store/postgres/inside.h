@@ -16,6 +16,11 @@ struct archive {
     size_t copy_from;
 };
 
+/* A number of things: what cannot be one is the nearest that can. */
+int64_t tally(const struct pg_rows *rows, size_t row, int column);
+/* E_STORE: what a row says is none of what this version knows, so somebody else has written it. */
+MUST_USE err not_ours(struct fault *f);
+
 struct counts { /* of records, by kind, and of their bytes */
     int64_t kinds[ITEM_CONFLICT + 1], bytes;
 };

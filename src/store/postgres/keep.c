@@ -67,7 +67,7 @@ static err take_jobs(struct pg *p, struct forgetting *g, struct fault *f)
     err e = pg_ask(p, SQL_FORGET_JOBS, &rows, f, PG_TS(g->jobs, g->count));
     if (e)
         return e;
-    size_t n = pg_count(rows);
+    size_t n = pg_count(rows) < g->count ? pg_count(rows) : g->count;
     for (size_t i = 0; i < n; i++)
         g->results[i] = pg_int(rows, i, 0);
     pg_end(rows);
@@ -108,7 +108,7 @@ static err empty_result(struct pg *p, int64_t result, int64_t *left, struct faul
     err e = pg_ask(p, SQL_RESULT_EMPTY, &rows, f, PG_I(result), PG_I(most));
     if (e)
         return e;
-    int64_t gone = pg_int(rows, 0, 0);
+    int64_t gone = tally(rows, 0, 0);
     pg_end(rows);
     *left -= gone + 1;
     return gone < most ? pg_run(p, SQL_RESULT_END, f, PG_I(result)) : E_OK;

@@ -11,8 +11,8 @@ static struct counts counts_read(const struct pg_rows *rows, int column)
 {
     struct counts c = {0};
     for (int kind = 0; kind <= ITEM_CONFLICT; kind++)
-        c.kinds[kind] = pg_int(rows, 0, column + kind);
-    c.bytes = pg_int(rows, 0, column + ITEM_CONFLICT + 1);
+        c.kinds[kind] = tally(rows, 0, column + kind);
+    c.bytes = tally(rows, 0, column + ITEM_CONFLICT + 1);
     return c;
 }
 
@@ -21,7 +21,7 @@ void held_read(const struct pg_rows *rows, struct held_job *out)
     *out = (struct held_job){.seq = pg_int(rows, 0, 0),
                              .result = pg_int(rows, 0, 1),
                              .shared = pg_int(rows, 0, 2) != 0,
-                             .next_batch = pg_int(rows, 0, 3),
+                             .next_batch = tally(rows, 0, 3),
                              .has = counts_read(rows, 4)};
 }
 
@@ -224,8 +224,11 @@ static err keep_item(struct reading *r, const struct pg_rows *rows, size_t row, 
 {
     struct item_view *v = &r->items[r->count];
     struct fault *words = r->count ? NULL : f;
+    int64_t kind = pg_int(rows, row, 1);
+    if (kind < 0 || kind > ITEM_CONFLICT)
+        return not_ours(f);
     v->ord = pg_int(rows, row, 0);
-    v->kind = (enum item_kind)pg_int(rows, row, 1);
+    v->kind = (enum item_kind)kind;
     err e = pg_keep(rows, row, 2, r->arena, &v->id, words);
     if (!e)
         e = pg_keep(rows, row, 3, r->arena, &v->json, words);

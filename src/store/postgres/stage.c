@@ -73,10 +73,15 @@ static err find_known(const struct staged *s, struct pg *p, const struct held_jo
                    PG_TS(s->ids, s->count));
     if (e)
         return e;
-    for (size_t i = 0; i < pg_count(rows); i++)
-        known[pg_int(rows, i, 0) - 1] = true;
+    for (size_t i = 0; !e && i < pg_count(rows); i++) {
+        uint64_t number = (uint64_t)pg_int(rows, i, 0);
+        if (number >= 1 && number <= s->count)
+            known[number - 1] = true;
+        else
+            e = not_ours(f);
+    }
     pg_end(rows);
-    return E_OK;
+    return e;
 }
 
 /* What is new, in its order, up to the room there is for what the job counts. */
@@ -170,8 +175,8 @@ err staged_replace(const struct staged *s, struct pg *p, struct held_job *job,
                    PG_IS(s->created, s->count), PG_TS(s->texts, s->count));
     if (e)
         return e;
-    *out_replaced = pg_int(rows, 0, 0);
-    job->has.bytes = pg_int(rows, 0, 1);
+    *out_replaced = tally(rows, 0, 0);
+    job->has.bytes = tally(rows, 0, 1);
     pg_end(rows);
     return E_OK;
 }

@@ -22,10 +22,15 @@ static err know_work(struct pg *p, void *ctx, struct fault *f)
         return e;
     for (size_t i = 0; i < k->count; i++)
         k->next_batches[i] = -1;
-    for (size_t i = 0; i < pg_count(rows); i++)
-        k->next_batches[pg_int(rows, i, 0) - 1] = pg_int(rows, i, 1);
+    for (size_t i = 0; !e && i < pg_count(rows); i++) {
+        uint64_t number = (uint64_t)pg_int(rows, i, 0);
+        if (number >= 1 && number <= k->count)
+            k->next_batches[number - 1] = pg_int(rows, i, 1);
+        else
+            e = not_ours(f);
+    }
     pg_end(rows);
-    return E_OK;
+    return e;
 }
 
 err archive_move_jobs(struct archive *a, const struct span *jobs, size_t count,
