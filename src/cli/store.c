@@ -29,6 +29,9 @@ struct moving {
     enum mover_act act;
     mono said;
     struct mover_result result;
+    char made
+        [PATH_MAX]; /* the target's folder, when there is no store in it before; empty: there is */
+    bool makes_folder;
 };
 
 /* ---- which store ---- */
@@ -71,6 +74,13 @@ static err become_owner(struct moving *m, struct fault *f)
         return e;
     const struct passwd *user = getpwnam(config_user(&m->cli->settings, name));
     bool there = access(dir, F_OK) == 0;
+    if (!there && is_embedded(m->cli->from) && is_embedded(m->cli->to)) {
+        e = folder_of(m, m->cli->to, dir,
+                      f); /* the source is gone: the target's owner is told */
+        there = !e && access(dir, F_OK) == 0;
+    }
+    if (e)
+        return e;
     if (!there && !makes)
         return E_OK;
     if (!there && !user)
@@ -78,6 +88,34 @@ static err become_owner(struct moving *m, struct fault *f)
     if (!there)
         e = files_make_folder_of(dir, user->pw_uid, user->pw_gid, f);
     return e ? e : sandbox_become_owner(dir, f);
+}
+
+/* A move that is refused leaves no empty store where none was: one that is not begun has not written there. */
+static void note_made(struct moving *m)
+{
+    char file[PATH_MAX + 16];
+    if (m->act != MOVER_MOVE || !is_embedded(m->cli->to) ||
+        folder_of(m, m->cli->to, m->made, NULL))
+        return;
+    m->makes_folder = access(m->made, F_OK) != 0;
+    snprintf(file, sizeof file, "%s/fulmar.db", m->made);
+    if (access(file, F_OK) == 0)
+        m->made[0] = '\0';
+}
+
+static void take_back(const struct moving *m)
+{
+    static const char *const names[] = {"fulmar.db", "fulmar.db-wal", "fulmar.db-shm",
+                                        "fulmar.lock"};
+    char file[PATH_MAX + 16];
+    if (!m->made[0] || m->result.id[0])
+        return;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(file, sizeof file, "%s/%s", m->made, names[i]);
+        (void)unlink(file);
+    }
+    if (m->makes_folder)
+        (void)rmdir(m->made);
 }
 
 static struct transfer_shared_config config_of(struct moving *m, struct span queue,
@@ -440,11 +478,14 @@ int store_run(struct cli *c)
     if (code)
         return code;
     m.limits = configured_limits(&c->settings);
+    note_made(&m);
     err e = open_both(&m, &f);
     code = e ? fail_with(&f, e) : run(&m);
     if (m.from.store)
         m.from.store->ops->close(&m.from.store);
     if (m.to.store)
         m.to.store->ops->close(&m.to.store);
+    if (code)
+        take_back(&m);
     return code;
 }

@@ -283,14 +283,14 @@ bool transfer_place_read(struct span text, struct transfer_mark *out)
 
 err transfer_refuse(enum transfer_state state, struct span other, struct fault *f)
 {
+    static const char left[] =
+        "this store was moved to %.*s: use that, move it back, or give it up (--abandon)";
+    static const char on_the_way[] =
+        "a move of this store (%s %.*s) is not done: give it again, or with --abandon";
+    _Static_assert(sizeof left + TRANSFER_NAME <= sizeof f->words + 5 &&
+                       sizeof on_the_way + TRANSFER_NAME <= sizeof f->words + 5,
+                   "the name of a store is said whole");
     if (state == TRANSFER_LEFT)
-        return fail(
-            f, E_MOVED,
-            "this store was moved to %.*s: use that one (store.queue, store.archive), or move "
-            "it back with fulmar store move; --abandon when that is lost",
-            SP(span_cut(other, 0, 100)));
-    return fail(f, E_MOVED,
-                "a move of this store (%s %.*s) is not done: give the same fulmar store move "
-                "again, or with --abandon",
-                state == TRANSFER_LEAVING ? "to" : "from", SP(span_cut(other, 0, 160)));
+        return fail(f, E_MOVED, left, SP(other));
+    return fail(f, E_MOVED, on_the_way, state == TRANSFER_LEAVING ? "to" : "from", SP(other));
 }

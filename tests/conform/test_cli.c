@@ -1449,6 +1449,10 @@ static void a_store_is_moved_and_says_how_it_ended(void **state)
     expect_code(&c, 0);
     assert_true(says(&c.err, "was moved to") && says(&c.err, "before"));
     drop(&c);
+    c = CALL("store", "move", "--from", from, "--to", nowhere, "--config", other);
+    expect_code(&c, 11);
+    assert_int_not_equal(access(nowhere + strlen("sqlite:"), F_OK), 0); /* nothing is left */
+    drop(&c);
     c = CALL("store", "move", "--from", from, "--to", to, "--config", other, "--verify");
     expect_code(&c, 0);
     assert_true(says(&c.err, "hold the same"));

@@ -128,7 +128,8 @@ move --from shared --to "sqlite:$WORK/fresh" >"$WORK/moved" 2>"$WORK/said"
 [ $? = 11 ] || die "a store that was moved is moved: $(cat "$WORK/moved" "$WORK/said")"
 redis RENAME "fulmar:{fulmar}:kept" "fulmar:{fulmar}:move" >/dev/null
 owner=$(stat -c %u "$WORK/state")
-[ "$(stat -c %u "$WORK/fresh")" = "$owner" ] || die "a folder that was made is of $(stat -c %u "$WORK/fresh"): $(cat "$WORK/moved" "$WORK/said")"
+[ -z "$(ls -A "$WORK/fresh" 2>/dev/null)" ] || die "a move that is refused left $(ls -A "$WORK/fresh")"
+[ ! -e "$WORK/fresh" ] || [ "$(stat -c %u "$WORK/fresh")" = "$owner" ] || die "a folder that was made is of $(stat -c %u "$WORK/fresh"): $(cat "$WORK/moved" "$WORK/said")"
 back >"$WORK/moved" 2>"$WORK/said" || die "the move back: $(cat "$WORK/moved" "$WORK/said")"
 [ -z "$(find "$WORK/state" "$WORK/fresh" ! -uid "$owner")" ] || die "not the store owner's: $(find "$WORK/state" "$WORK/fresh" ! -uid "$owner")"
 timeout -k 5 20 "$OUT/fulmar" serve --config "$WORK/fulmar.yaml" >"$WORK/refused" 2>&1 && die "a service started on a shared store that was moved"
