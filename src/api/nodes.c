@@ -32,6 +32,10 @@ static void put_node(struct json_w *w, const struct node_view *v, wall now)
     json_kv_int(w, "busy", v->says.busy);
     json_close(w);
     json_kv_int(w, "browsers", v->says.browsers);
+    if (v->says.spool)
+        json_kv_int(w, "spooled", v->says.spooled);
+    else
+        json_kv_null(w, "spooled");
     json_kv_cstr(w, "started_at", when_text_ms((wall){v->says.started_ms}, when));
     json_kv_cstr(w, "heard_at", when_text_ms((wall){v->heard_ms}, when));
     json_close(w);

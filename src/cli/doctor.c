@@ -6,7 +6,7 @@
 #include "os/files.h"
 #include "os/sandbox.h"
 #include "os/spawn.h"
-#include "store/store.h"
+#include "store/sqlite/spool.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -108,6 +108,29 @@ static void nearest_there(char path[CONFIG_PATH_MAX])
         }
         *slash = '\0';
     }
+}
+
+/* What a service that was killed could not say: jobs that only this disk has. */
+static void check_spool(struct doctor *d)
+{
+    struct fault f = {0};
+    struct spool_view spool = {0};
+    if (!d->state_dir[0])
+        return;
+    if (spool_peek(d->state_dir, &spool, &f))
+        checks_add(d->checks, "spool", HEALTH_WARN, "run this as the user of the service", "%s",
+                   f.words);
+    else if (spool.waiting)
+        checks_add(d->checks, "spool", HEALTH_WARN,
+                   "start the service on this folder, with store.queue and store.spool, under "
+                   "whichever name: it hands them over",
+                   "%lld jobs in %s/spool.db that the Redis does not have yet",
+                   (long long)spool.waiting, d->state_dir);
+    if (spool.aside)
+        checks_add(d->checks, "spool", HEALTH_WARN,
+                   "the log of the service names them (spool.aside): order them again",
+                   "%lld jobs in %s/spool.db that the Redis did not take",
+                   (long long)spool.aside, d->state_dir);
 }
 
 static void check_state_dir(struct doctor *d)
@@ -429,9 +452,10 @@ static void check_user(struct doctor *d)
 int doctor_run(struct cli *c)
 {
     static void (*const steps[])(struct doctor * d) = {
-        check_config,    check_sites,      check_state_dir, check_socket, check_browser,
-        check_isolation, check_namespaces, check_landlock,  check_files,  check_shm,
-        check_memory,    check_clock,      check_sqlite,    check_port,   check_user,
+        check_config,   check_sites,   check_state_dir, check_spool,
+        check_socket,   check_browser, check_isolation, check_namespaces,
+        check_landlock, check_files,   check_shm,       check_memory,
+        check_clock,    check_sqlite,  check_port,      check_user,
     };
     if (c->word_count > 1)
         return cli_usage("doctor", "too many words");

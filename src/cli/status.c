@@ -78,8 +78,12 @@ static void check_nodes(struct status *s)
         if (span_is(ask_text(i.value, "state"), "silent"))
             checks_add(s->checks, "node", HEALTH_WARN,
                        "it hangs, is cut off or is gone; its jobs go on elsewhere",
-                       "%s on %s is silent since %s", words(s, i.value, "name"),
-                       words(s, i.value, "host"), words(s, i.value, "heard_at"));
+                       "%s on %s is silent since %s%s", words(s, i.value, "name"),
+                       words(s, i.value, "host"), words(s, i.value, "heard_at"),
+                       json_is(json_get(i.value, SPAN("spooled")), JSON_INT)
+                           ? "; jobs that it took while the Redis was away are on its disk "
+                             "until it is started again"
+                           : "");
     }
     if (count > 1)
         checks_add(s->checks, "nodes", HEALTH_OK, NULL, "%zu of %zu are up", up, count);

@@ -823,6 +823,7 @@ static void describe(void *ctx, struct node_beat *out)
     out->browsers = s.browsers_ready;
     out->started_ms = n->started.ms;
     out->stopping = n->stopping;
+    out->spool = s.spool.on;
     out->spooled = s.spool.waiting;
 }
 

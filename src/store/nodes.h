@@ -24,7 +24,8 @@ struct node_beat {
     int64_t workers, busy; /* how many jobs it can run at once; of these, run now */
     int64_t browsers;      /* that answer */
     int64_t started_ms;
-    int64_t spooled; /* jobs that wait on its disk for the queue */
+    bool spool; /* it takes jobs onto its disk while the queue of several machines is away, */
+    int64_t spooled; /* and so many wait there; one that is silent may have taken more since */
     bool stopping;   /* it takes no more jobs */
 };
 

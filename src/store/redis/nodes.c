@@ -14,6 +14,7 @@ enum {
     NODE_VERSION,
     NODE_HOST,
     NODE_SPOOLED,
+    NODE_SPOOL,
 };
 
 err redis_node_beat(struct store *s, const struct node_beat *beat, wall now, struct fault *f)
@@ -32,6 +33,7 @@ err redis_node_beat(struct store *s, const struct node_beat *beat, wall now, str
     call_text(&c, span_of(beat->version));
     call_text(&c, span_of(beat->host));
     call_number(&c, beat->spooled);
+    call_flag(&c, beat->spool);
     return store_write(s, SCRIPT_NODE, &c, now, &r, f);
 }
 
@@ -44,7 +46,8 @@ static struct node_view read_node(const struct reply *r)
                  .busy = reply_number(r, NODE_BUSY),
                  .browsers = reply_number(r, NODE_BROWSERS),
                  .stopping = reply_number(r, NODE_STOPPING_AT) != 0,
-                 .spooled = reply_number(r, NODE_SPOOLED)},
+                 .spooled = reply_number(r, NODE_SPOOLED),
+                 .spool = reply_number(r, NODE_SPOOL) != 0},
     };
     span_copy(reply_text(r, NODE_NAME_AT), v.name, sizeof v.name);
     span_copy(reply_text(r, NODE_VERSION), v.says.version, sizeof v.says.version);

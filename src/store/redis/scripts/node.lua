@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- node.lua - who shares the queue. ARGV: 'beat', how long one that is silent is kept, started, workers, busy, browsers,
--- stopping, version, host, jobs in its spool; or 'list', how many. Reply: {R_OK}; {R_OK, {name, heard, started, …}, …}, by name
-local NAMES, FIELDS = P .. 'nodes', {'started', 'workers', 'busy', 'browsers', 'stopping', 'version', 'host', 'spooled'}
+-- stopping, version, host, jobs in its spool, whether it has one; or 'list', how many. Reply: {R_OK}; {R_OK, {name, heard, started, …}, …}, by name
+local NAMES, FIELDS = P .. 'nodes', {'started', 'workers', 'busy', 'browsers', 'stopping', 'version', 'host', 'spooled', 'spool'}
 if A[1] == 'list' then
     local reply, names = {R_OK}, call('ZRANGE', NAMES, 0, N(A[2]) - 1, 'WITHSCORES')
     for i = 1, #names, 2 do
