@@ -296,6 +296,28 @@ static void what_was_accepted_comes_in_though_its_node_dies_on_the_way(void **st
     }
 }
 
+/* Whoever asks for a job that was accepted, and is none yet, has it come in. */
+static void a_job_that_is_to_come_is_found(void **state)
+{
+    (void)state;
+    struct job_view v;
+    struct batch_args args = args_of();
+    begin_dying(COMMIT + 1);
+    ok(create(&args));
+    end_dying();
+    assert_int_equal(jobs_in(-1), 0);
+    assert_int_equal(store_job(w->s, SPAN("job_01NOBODYHASTHIS"), now(), w->a, &v, &w->f),
+                     E_NOT_FOUND);
+    assert_int_equal(jobs_in(-1), 0);
+    w->f = (struct fault){0};
+    ok(store_job(w->s, orders[JOBS - 1].id, now(), w->a, &v, &w->f));
+    assert_int_equal(v.state, JOB_READY);
+    assert_string_equal(v.batch, args.id.p);
+    assert_int_equal(jobs_in(-1), JOBS);
+    assert_int_equal(staged_keys(), 0);
+    ends_once(args.id.p, JOBS, JOBS);
+}
+
 /* One is replaced by a job of the batch, and starts before that has come in. */
 static void work_that_began_after_a_batch_was_accepted_is_waited_for(void **state)
 {
@@ -618,6 +640,7 @@ int main(void)
         T(an_addition_that_stays_unfinished_changes_nothing_of_its_batch),
         T(what_was_tidied_away_meanwhile_is_not_accepted_in_part),
         T(what_was_accepted_comes_in_though_its_node_dies_on_the_way),
+        T(a_job_that_is_to_come_is_found),
         T(work_that_began_after_a_batch_was_accepted_is_waited_for),
         T(a_move_takes_along_what_was_accepted),
         T(who_acts_on_a_batch_waits_until_its_jobs_are_in),

@@ -462,6 +462,58 @@ static void a_job_with_foreign_texts_stops_no_other_start(void **state)
     assert_true(was_said_once("queue.damaged", "{\"job\":\"job_b\"}"));
 }
 
+/* Of three leases that nobody renewed one job's texts are somebody else's: the others come back, and it does when they are not. */
+static void a_job_with_foreign_texts_is_not_in_the_way_of_others_that_lapse(void **state)
+{
+    (void)state;
+    struct lease l[3];
+    const char *texts = "fulmar:{q}:t:job_b";
+    accept_next("job_a", "x/normal");
+    accept_next("job_b", "x/normal");
+    accept_next("job_c", "x/normal");
+    run_them(true);
+    count = 0;
+    for (int i = 0; i < 3; i++)
+        l[i] = lease_next();
+    swap(texts);
+    (void)reap();
+    for (int i = 0; i < 5; i++) {
+        w->now += w->limits.lease_ms;
+        (void)reap();
+    }
+    assert_int_equal(state_of("job_a"), JOB_READY);
+    assert_int_equal(state_of("job_c"), JOB_READY);
+    assert_true(was_said_once("queue.damaged", "{\"job\":\"job_b\"}"));
+    swap_back(texts);
+    assert_int_equal(state_of("job_b"), JOB_ACTIVE);
+    (void)walk_once();
+    for (int i = 0; i < 5; i++) {
+        w->now += w->limits.lease_ms;
+        (void)reap();
+    }
+    assert_int_equal(state_of("job_b"), JOB_READY);
+    assert_int_equal(heartbeat(&l[1], NULL), E_STALE);
+}
+
+/* What leaves its lane because it cannot start is said, also when who met it does not come in. */
+static void a_job_that_cannot_start_is_said_by_who_is_refused(void **state)
+{
+    (void)state;
+    struct accept_args args = job_args("job_c", "x/normal");
+    struct accept_reply ignored;
+    struct lane_change c = lane_sets("x/normal");
+    c.settings.depth = 1;
+    c.settings.overflow = OVERFLOW_DROP_LAST;
+    accept_next("job_b", "x/normal");
+    run_them(true);
+    count = 0;
+    assert_int_equal(lane_change(&c), E_OK);
+    swap("fulmar:{q}:j:job_b");
+    assert_int_equal(try_accept(&args, &ignored), E_BUSY);
+    assert_true(was_said_once("queue.damaged", "{\"job\":\"job_b\"}"));
+    swap_back("fulmar:{q}:j:job_b");
+}
+
 static void a_job_that_is_foreign_itself_stops_no_other_start(void **state)
 {
     (void)state;
@@ -729,6 +781,8 @@ int main(void)
         S(a_job_that_cannot_start_takes_no_other_along),
         S(the_end_of_a_job_that_could_not_start_leaves_its_lane_awake),
         S(a_job_with_foreign_texts_stops_no_other_start),
+        S(a_job_with_foreign_texts_is_not_in_the_way_of_others_that_lapse),
+        S(a_job_that_cannot_start_is_said_by_who_is_refused),
         S(a_job_that_is_foreign_itself_stops_no_other_start),
         S(a_lane_that_is_foreign_stops_no_other_start),
         S(an_end_that_cannot_be_written_takes_no_other_along),

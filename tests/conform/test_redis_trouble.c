@@ -610,12 +610,65 @@ static void check_heard_of(const struct job_view *v, int at, int calls)
             at, calls, k, n, v->id, job_state_name(v->state), SP(own[n - 1].kind));
 }
 
+/* Of a batch or an operation: what its own list says, each once and in its order, and each kind of them no more than `most`
+ * times. Returns how many of `kind` there are. */
+static size_t heard_of(struct span id, const char *kind, int at, int calls)
+{
+    struct event_view *own;
+    size_t n, k = 0, found = 0;
+    assert_int_equal(store_events(w->s, 0, id, 5000, w->a, &own, &n, &w->f), E_OK);
+    for (size_t i = 0; i < heard_count; i++) {
+        if (!span_is(id, heard[i].job))
+            continue;
+        if (k == n || !span_is(own[k].kind, heard[i].kind))
+            fail_msg("script %d, stopped behind %d commands: heard of %.*s that it was %s", at,
+                     calls, SP(id), heard[i].kind);
+        k++;
+    }
+    if (k != n)
+        fail_msg("script %d, stopped behind %d commands: heard of %zu of %zu events of %.*s",
+                 at, calls, k, n, SP(id));
+    for (size_t i = 0; i < n; i++)
+        found += span_is(own[i].kind, kind);
+    return found;
+}
+
+static void check_happened(struct span id, const char *kind, bool has, int at, int calls)
+{
+    size_t n = heard_of(id, kind, at, calls);
+    if (n != has)
+        fail_msg("script %d, stopped behind %d commands: %zu times %s of %.*s", at, calls, n,
+                 kind, SP(id));
+}
+
+/* What the batch is says what happened to it. */
+static void check_heard_of_batch(struct span id, int at, int calls)
+{
+    struct batch_view v;
+    struct operation_view o;
+    struct fault f = {0};
+    if (store_batch(w->s, id, w->a, &v, &f))
+        return; /* not in this course */
+    check_happened(id, "batch.created", true, at, calls);
+    check_happened(id, "batch.complete", v.finished_ms > 0, at, calls);
+    check_happened(id, "batch.success", v.calls[BATCH_SUCCESS].at_ms > 0, at, calls);
+    if (span_eq(id, batch)) {
+        check_happened(id, "batch.cancelled", v.stopped, at, calls);
+        check_happened(id, "batch.sealed", v.sealed, at, calls);
+    }
+    if (!store_operation(w->s, SPAN("opr_01ARZ3NDEKTSV4RRFFQ69G5FAV"), w->a, &o, &f))
+        check_happened(SPAN("opr_01ARZ3NDEKTSV4RRFFQ69G5FAV"), "operation.done",
+                       o.state == OPERATION_DONE, at, calls);
+}
+
 static void check_heard(int at, int calls)
 {
     struct job_view *jobs;
     size_t n = 0;
     struct jobs_query q = {.state = -1, .limit = 500};
     hear_on();
+    check_heard_of_batch(batch, at, calls);
+    check_heard_of_batch(large, at, calls);
     assert_int_equal(store_jobs(w->s, &q, now(), w->a, &jobs, &n, &w->f), E_OK);
     for (size_t i = 0; i < n; i++)
         check_heard_of(&jobs[i], at, calls);

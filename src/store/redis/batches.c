@@ -287,6 +287,22 @@ err batches_enter(struct store *s, wall now, struct fault *f)
     return first;
 }
 
+err batch_job_enter(struct store *s, struct span id, wall now, bool *out, struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    char token[TOKEN];
+    store_fresh(s);
+    call_text(&c, SPAN("with"));
+    call_text(&c, id);
+    err e = store_look(s, SCRIPT_BATCH_ACT, &c, now, &r, f);
+    if (e)
+        return e;
+    span_copy(reply_text(&r, 1), token, sizeof token);
+    *out = token[0] != '\0';
+    return *out ? enter_all(s, token, now, f) : E_OK;
+}
+
 /* Behind the other arguments: the jobs, or how many of them are staged. */
 static err put_jobs(struct store *s, struct order *o, struct call *c, struct buf *jobs,
                     struct fault *f)

@@ -196,6 +196,9 @@ MUST_USE err job_place(struct store *s, struct span id, wall now, int64_t *out,
 MUST_USE err callback_put(struct store *s, struct call *c, struct span ticket, struct fault *f);
 /* Jobs of batches that a node accepted and did not live to bring in. */
 MUST_USE err batches_enter(struct store *s, wall now, struct fault *f);
+/* A job that is none yet comes in when it was accepted with a batch; out: whether it was. */
+MUST_USE err batch_job_enter(struct store *s, struct span id, wall now, bool *out,
+                             struct fault *f);
 /* Callbacks of batches that could not be accepted before, and are due. */
 MUST_USE err callbacks_again(struct store *s, wall now, struct fault *f);
 

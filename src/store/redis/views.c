@@ -102,16 +102,30 @@ static err guess_start(struct store *s, wall now, struct job_view *v, struct fau
     return e == E_NOT_FOUND ? E_OK : e; /* the job was the last of its lane, and is gone */
 }
 
-err redis_job(struct store *s, struct span id, wall now, struct arena *a, struct job_view *out,
-              struct fault *f)
+static err look_at_one(struct store *s, struct span id, wall now, struct reply *out,
+                       struct fault *f)
 {
-    struct reply r;
     struct call c = {0};
     store_fresh(s);
     call_text(&c, SPAN("one"));
     call_text(&c, id);
-    err e = store_look(s, SCRIPT_VIEW, &c, now, &r, f);
-    if (!e && said(&r) == SAID_NONE)
+    return store_look(s, SCRIPT_VIEW, &c, now, out, f);
+}
+
+err redis_job(struct store *s, struct span id, wall now, struct arena *a, struct job_view *out,
+              struct fault *f)
+{
+    struct reply r;
+    bool came = false;
+    err e = look_at_one(s, id, now, &r, f);
+    bool none = !e && said(&r) == SAID_NONE;
+    if (none)
+        e = batch_job_enter(s, id, now, &came, f);
+    if (!e && came) {
+        e = look_at_one(s, id, now, &r, f);
+        none = !e && said(&r) == SAID_NONE;
+    }
+    if (!e && none)
         e = fail_no_job(id, f);
     if (!e)
         e = job_view_of(reply_list(&r, 1), a, out, f);

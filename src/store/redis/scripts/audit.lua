@@ -128,7 +128,13 @@ local function check_batch(id)
     if b and b.n > 0 then
         put('batches', id, b.n)
         M.batch_note_empty(b)
+        fixed = fixed + (M.batch_check_operation(b) and 1 or 0)
     end
+end
+
+-- It says what it owes.
+local function check_operation(id)
+    M.operation(id)
 end
 
 -- Members of an index: of whom, and whether that job wants to be in it.
@@ -188,6 +194,8 @@ local function walk_keys(cursor)
             pcall(check_schedule, string.sub(key, 4))
         elseif string.match(key, '^b:[^:]+$') then
             pcall(check_batch, string.sub(key, 3))
+        elseif string.match(key, '^op:[^:]+$') then
+            pcall(check_operation, string.sub(key, 4))
         elseif string.match(key, '^l:[^:]+:[01sbae]$') or string.match(key, '^te:[^:]+:a$') or string.match(key, '^si:[^:]+:a$') or
             string.match(key, '^w[tk]:') or string.match(key, '^b:[^:]+:[0-7]$') then
             call('RPUSH', P .. 'audit:todo', key)

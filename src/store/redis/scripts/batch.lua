@@ -83,9 +83,8 @@ local function finish(b, count)
     if b.ik ~= '' then
         call('HSET', P .. 'bidem', b.te .. '\n' .. b.ik, A[10] .. '|' .. id)
     end
+    M.says(b, 'batch.created', '{"name":' .. A[5] .. ',"jobs":' .. I(count) .. ',"sealed":' .. (A[6] == '1' and 'true' or 'false') .. '}')
     M.batch_touch(b)
-    M.event(nil, 'batch.created', '{"name":' .. A[5] .. ',"jobs":' .. I(count) .. ',"sealed":' .. (A[6] == '1' and 'true' or 'false') ..
-            '}', id)
 end
 local function create()
     local partial, text = A[11] == '1', A[20]

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- batch_act.lua - what becomes of a batch (store/batches.h).
 -- ARGV: 'seal', id; 'cancel', id, operation; 'retry', id, operation, rate, reset;
--- 'enter', token or '': some jobs that are to come; 'drop', token: batch_pieces.lua; 'tend': the callback that is due first; 'refused', id, callback, later, why, the same as JSON; 'retain', before
+-- 'enter', token or '': some jobs that are to come; 'drop', token: batch_pieces.lua; 'with', job: the token that it comes in with, or ''; 'tend': the callback that is due first; 'refused', id, callback, later, why, the same as JSON; 'retain', before
 -- Reply: {R_OK, {fields and values of the operation}}; {R_NONE}, {R_STATE} nothing to do, {R_TAKEN, operation} that runs, {R_BODY}
 -- there is such an operation; of 'tend' {R_OK, 0} none, {R_OK, 1, id, callback} or, when it was refused, {R_FIRST, 1, id, callback, {how
 -- take.lua says why not}, {its job}}; of 'retain' {R_OK, whether there may be more}; of 'enter' {R_OK, whether there is more, token};
@@ -28,6 +28,7 @@ local function tend()
     return done(R_OK, 1, of, N(kind))
 end
 local function forget(b)
+    b.gone = true
     call('UNLINK', b.key, b.key .. ':c', b.key .. ':a', b.key .. ':t', P .. 'e:' .. b.id)
     for st = BLOCKED, EXPIRED do
         call('UNLINK', b.key .. ':' .. st)
@@ -58,39 +59,44 @@ local function cancel(b)
     elseif M.operation(A[3]) then
         return {R_BODY}
     end
-    -- Whatever brings jobs back must not do so behind our back.
-    M.batch_stop_operation(b)
-    b.se, b.st = 1, 1
-    M.batch_touch(b)
-    M.event(nil, 'batch.cancelled', '{"operation":"' .. A[3] .. '"}', id)
-    M.operation_piece(M.operation_begin(A[3], {kind = 2, failure = -1, til = now, last = meta.seq, ba = id}))
+    if b.st == 0 or not M.batch_op_is_missing(b) then
+        -- Whatever brings jobs back must not do so behind our back.
+        M.batch_stop_operation(b)
+        b.se, b.st, b.op = 1, 1, A[3]
+        M.says(b, 'batch.cancelled', '{"operation":"' .. A[3] .. '"}')
+        M.batch_touch(b)
+    end
+    local o = M.batch_cancel_begin(b)
+    M.operation_piece(o)
     if live == 0 then
         M.batch_settle(b)
     end
-    return done(R_OK, M.operation_view(A[3]))
+    return done(R_OK, M.operation_view(o.id))
 end
 local function retry(b)
     if call('EXISTS', b.key .. ':' .. DEAD, b.key .. ':' .. EXPIRED) == 0 then
         return {R_STATE}
-    elseif b.op ~= '' then
+    elseif b.op ~= '' and M.operation(b.op) then
         return {R_TAKEN, b.op}
     elseif M.operation(A[3]) then
         return {R_BODY}
     end
-    M.operation_piece(M.operation_begin(A[3], {kind = 0, failure = -1, til = now, last = meta.seq, rate = N(A[4]), reset = N(A[5]),
-                                               ba = id}))
-    b.st = 0 -- its failures count from new
-    M.batch_touch(b)
-    M.event(nil, 'batch.retried', '{"operation":"' .. A[3] .. '"}', id)
-    return done(R_OK, M.operation_view(A[3]))
+    if b.op == '' or b.st == 1 then
+        b.st, b.op = 0, A[3] -- its failures count from new
+        M.says(b, 'batch.retried', '{"operation":"' .. A[3] .. '"}')
+        M.batch_touch(b)
+    end
+    local o = M.operation_begin(b.op, {kind = 0, failure = -1, til = now, last = meta.seq, rate = N(A[4]), reset = N(A[5]), ba = id})
+    M.operation_piece(o)
+    return done(R_OK, M.operation_view(o.id))
 end
 local function seal(b)
     if b.se == 1 then
         return {R_OK}
     end
     b.se = 1
+    M.says(b, 'batch.sealed', '{}')
     M.batch_touch(b)
-    M.event(nil, 'batch.sealed', '{}', id)
     M.batch_settle(b)
     return done(R_OK)
 end
@@ -99,6 +105,8 @@ if verb == 'tend' then
     return tend()
 elseif verb == 'enter' then
     return M.batch_enter(id)
+elseif verb == 'with' then
+    return {R_OK, M.batch_with(id) or ''}
 elseif verb == 'drop' then
     M.batch_drop(id)
     return {R_OK}

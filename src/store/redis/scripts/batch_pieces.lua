@@ -69,7 +69,7 @@ function M.batch_stage(token, text, before, whole)
     local reply, staged, known = {R_OK, '', 0}, {}, {}
     local said = #reply
     M.batch_look(jobs, before, whole, function(i, a, plan)
-        local counts = plan.answer and 0 or 1
+        local counts = (plan.answer or plan.ends) and 0 or 1
         staged[#staged + 1] = counts .. packed[i]
         known[#known + 1] = {before + i, a[1], a[6], counts, a[21] ~= '' and a[2] .. '\n' .. a[21] or '', N(a[22])}
     end, reply)
@@ -434,6 +434,19 @@ function M.batch_enter(token, whole)
         M.batch_undo(token)
     end
     return done(R_OK, 0, token)
+end
+-- With which this job comes in that was accepted, and is no job yet.
+function M.batch_with(id)
+    for _, token in ipairs(call('ZRANGE', P .. 'bcoming', 0, -1)) do
+        local key = P .. 'bg:' .. token
+        for _, text in ipairs(call('HEXISTS', key .. ':x', id) == 0 and call('LRANGE', key, 0, -1) or {}) do
+            local from, to = string.match(text, '^%d()%d+:()')
+            local n = from and N(string.sub(text, from, to - 2))
+            if n == #id and string.sub(text, to, to + n - 1) == id then
+                return token
+            end
+        end
+    end
 end
 -- Those of one batch that are to come, and can.
 function M.batch_coming(b)

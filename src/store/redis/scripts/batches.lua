@@ -6,6 +6,7 @@
 --   b:ID:c     its callbacks, N being 0 (complete) or 1 (success): tN the ticket, pN the job as take.lua is asked, or bN jN why there
 --              can be none, as text and as JSON; when it was announced: atN, jobN, dueN, whyN
 --   b:ID:t     when only so many may run at once: the last job of each row, by number; rw: and others, a script failed on the way
+--   a0 a1      of a batch: its callback N was announced, r0 r1 likewise that it has no job; oe: what the log may not have, M.says()
 --   batches    all, by number        bidem   tenant and key to "hash|id"
 --   bcdue      "N:ID" of a callback that could not be made, by when it is tried again
 --   bempty     those without a job, by their last change
@@ -15,8 +16,8 @@
 -- seals it when asked to, and then it is complete too early (docs/explanation/delivery.md).
 -- late
 local BATCH = fields_of({
-    n = 0, se = 0, st = 0, sa = 0, pl = 0, gw = 0, go = 0, ca = 0, ua = 0, fa = 0, rv = 0, cm = 0, sl = 0, rw = 0, te = '', na = '', ik = '',
-    op = ''
+    n = 0, se = 0, st = 0, sa = 0, pl = 0, gw = 0, go = 0, ca = 0, ua = 0, fa = 0, rv = 0, cm = 0, sl = 0, rw = 0, a0 = 0, a1 = 0, r0 = 0, r1 = 0,
+    te = '', na = '', ik = '', op = '', oe = ''
 })
 local COMPLETE, SUCCESS = 0, 1
 local ANNOUNCED = {[COMPLETE] = 'batch.complete', [SUCCESS] = 'batch.success'}
@@ -37,7 +38,7 @@ function M.batch(id)
     end
     b.id, b.key, b.before = id, P .. 'b:' .. id, copy(b)
     batches[id] = b
-    return b
+    return M.owes(b)
 end
 local function write_batch(b)
     write(b.key, b, b.before, BATCH)
@@ -102,13 +103,13 @@ local KINDS = {[0] = 'replay', 'delete', 'cancel', 'hold', 'release', 'set_prior
 local OPERATION = fields_of({
     oid = 0, kind = 0, state = 0, failure = 0, since = 0, til = 0, reset = 0, rate = 0, cursor = 0, last = 0, due = 0, done = 0,
     skipped = 0, ca = 0, ua = 0, fa = 0, many = 0, most = 0, prio = 0, states = 0, class = 0, held = 0, site = '', jk = '', fp = '',
-    ba = '', tenant = '', target = '', lane = '', why = '', whyj = '', labels = ''
+    ba = '', tenant = '', target = '', lane = '', why = '', whyj = '', labels = '', oe = ''
 })
 -- nil: there is none.
 function M.operation(id)
     local o, there = read(P .. 'op:' .. id, OPERATION)
-    o.id, o.before = id, copy(o)
-    return there and o or nil
+    o.id, o.key, o.before = id, P .. 'op:' .. id, copy(o)
+    return there and M.owes(o) or nil
 end
 -- Where those are that are due. A version before labels does not look at the second one: it would find no job of such an
 -- operation, and end it.
@@ -117,7 +118,11 @@ function M.due_index(labels)
 end
 function M.operation_save(o, state)
     o.state, o.ua, o.fa = state, now, state ~= RUNNING and now or 0
-    write(P .. 'op:' .. o.id, o, o.before, OPERATION)
+    if state ~= RUNNING then
+        M.says(o, state == DONE and 'operation.done' or 'operation.cancelled', '{"kind":"' .. KINDS[o.kind] .. '","done":' .. I(o.done) ..
+               ',"skipped":' .. I(o.skipped) .. '}')
+    end
+    write(o.key, o, o.before, OPERATION)
     o.before = copy(o)
     if state == RUNNING then
         call('ZADD', M.due_index(o.labels), o.due, o.id)
@@ -130,13 +135,11 @@ function M.operation_save(o, state)
         b.op = ''
         write_batch(b)
     end
-    M.event(nil, state == DONE and 'operation.done' or 'operation.cancelled', '{"kind":"' .. KINDS[o.kind] .. '","done":' ..
-            I(o.done) .. ',"skipped":' .. I(o.skipped) .. '}', o.id)
 end
 -- f: its fields that are not zero. It is due at once.
 function M.operation_begin(id, f)
     local o = setmetatable(f, OPERATION.meta)
-    o.id, o.before = id, setmetatable({}, OPERATION.meta)
+    o.id, o.key, o.before = id, P .. 'op:' .. id, setmetatable({}, OPERATION.meta)
     o.oid, o.ca, o.due = call('HINCRBY', P .. 'meta', 'oid', 1), now, now
     call('ZADD', P .. 'ops', o.oid, id)
     M.operation_save(o, RUNNING)
@@ -154,6 +157,28 @@ function M.batch_stop_operation(b)
     end
 end
 
+-- Of a batch that was said to be cancelled by operation b.op: that begins. A script that failed half-way has left b.op without it;
+-- who asks again, or the walk, goes on there.
+function M.batch_cancel_begin(b)
+    return M.operation_begin(b.op, {kind = 2, failure = -1, til = now, last = meta.seq, ba = b.id})
+end
+-- Whether the operation that the batch names never began.
+function M.batch_op_is_missing(b)
+    return b.op ~= '' and not M.operation(b.op)
+end
+function M.batch_check_operation(b)
+    local o = b.op ~= '' and M.operation(b.op)
+    if b.op == '' or (o and o.state == RUNNING) then
+        return false
+    elseif not o and b.st == 1 then
+        M.batch_cancel_begin(b)
+    else
+        b.op = ''
+        write_batch(b)
+    end
+    return true
+end
+
 -- ---- callbacks ----
 
 local function call_due(b, kind, at)
@@ -167,9 +192,13 @@ function M.call_refused(b, kind, later, why)
         call_due(b, kind, now + CALL_WAIT)
         return
     end
+    if b['r' .. kind] == 0 then
+        b['r' .. kind] = 1
+        M.says(b, 'batch.callback_failed', '{"callback":"' .. NAMES[kind] .. '","why":' .. why[2] .. '}')
+        write_batch(b)
+    end
     call('HDEL', b.key .. ':c', 'due' .. kind)
     call('ZREM', P .. 'bcdue', kind .. ':' .. b.id)
-    M.event(nil, 'batch.callback_failed', '{"callback":"' .. NAMES[kind] .. '","why":' .. why[2] .. '}', b.id)
 end
 -- Accepts its job; else how take.lua says why not. Who is above us may be about to touch other jobs, or to write a new one: a
 -- job with a unique key may take the place of those, so it comes when nobody is (`alone`).
@@ -194,12 +223,17 @@ function M.call_make(b, kind, alone)
     call_due(b, kind, waits and now + CALL_WAIT or now) -- batches.c says why not, in words
     return reply
 end
+-- Whoever failed on the way is gone on with.
 local function announce(b, kind)
     local key = b.key .. ':c'
-    if call('HSETNX', key, 'at' .. kind, I(now)) == 0 then
+    if call('HEXISTS', key, 'at' .. kind) == 1 then
         return
+    elseif b['a' .. kind] == 0 then
+        b['a' .. kind] = 1
+        M.says(b, ANNOUNCED[kind], '{"state":"' .. NAMES[kind] .. '"}')
+        write_batch(b)
     end
-    M.event(nil, ANNOUNCED[kind], '{"state":"' .. NAMES[kind] .. '"}', b.id)
+    call('HSET', key, 'at' .. kind, I(now))
     local v = call('HMGET', key, 'p' .. kind, 'b' .. kind, 'j' .. kind)
     if v[1] then
         M.call_make(b, kind, false)
@@ -215,11 +249,12 @@ function M.batch_settle(b)
     if b.se == 0 or b.cm > 0 or live(b) > 0 then
         return
     end
-    if b.fa == 0 then
-        b.fa = now
+    local first = b.fa == 0
+    b.fa = first and now or b.fa
+    announce(b, COMPLETE)
+    if first then
         M.batch_touch(b)
     end
-    announce(b, COMPLETE)
     if b.go == 0 and M.batch_count(b, DEAD, EXPIRED) == 0 then
         announce(b, SUCCESS)
     end
@@ -229,12 +264,12 @@ local function stop(b)
     if live(b) == 0 then
         return
     end
-    b.st, b.se = 1, 1
-    M.batch_touch(b)
-    M.batch_stop_operation(b)
     local id = derive_id('opr', b, now % 4294967296)
-    M.operation_begin(id, {kind = 2, failure = -1, til = now, last = meta.seq, ba = b.id})
-    M.event(nil, 'batch.stopped', '{"failures":' .. I(b.sa) .. ',"operation":"' .. id .. '"}', b.id)
+    M.batch_stop_operation(b)
+    b.st, b.se, b.op = 1, 1, id
+    M.says(b, 'batch.stopped', '{"failures":' .. I(b.sa) .. ',"operation":"' .. id .. '"}')
+    M.batch_touch(b)
+    M.batch_cancel_begin(b)
 end
 local function has_failed(b)
     return b.sa > 0 and call('ZCARD', b.key .. ':' .. DEAD) + call('ZCARD', b.key .. ':' .. EXPIRED) + b.go >= b.sa

@@ -544,8 +544,49 @@ function M.event(j, kind, body, about)
         j.ec = j.ec + 1
         e.about, e.n, e.as = j.id, j.ec, j.st + 1
     end
-    M.mark = e.about .. ' ' .. I(e.n)
     happened[#happened + 1] = e
+end
+-- What a batch or an operation (of: its record) says with its next write, which is one command with this: a script that fails
+-- behind that has it told by who reads the record next, or the walk. Its place in the list is its number; in `oe` are those that the
+-- log may not have, "number|time|kind|body" each.
+local owing = {}
+local function owe(of, n, says)
+    happened[#happened + 1] = {of = of, about = of.id, n = n, says = says}
+    owing[of.key] = of
+end
+function M.says(of, kind, body)
+    of.told = (of.told or call('LLEN', P .. 'e:' .. of.id) + #M.texts_of(of.oe)) + 1
+    local says = '|' .. I(now) .. '|' .. kind .. '|' .. body
+    local text = I(of.told) .. says
+    of.oe = of.oe .. #text .. ':' .. text
+    owe(of, of.told, says)
+end
+function M.owes(of)
+    if of.oe ~= '' then
+        for _, text in ipairs(M.texts_of(of.oe)) do
+            local n, says = string.match(text, '^(%d+)(|.*)$')
+            owe(of, N(n), says)
+        end
+    end
+    return of
+end
+local function write_owed(e)
+    local key = P .. 'e:' .. e.about
+    if e.of.gone or call('LLEN', key) >= e.n then -- a script that failed behind that has told it
+        return
+    end
+    meta.ev = meta.ev + 1
+    log('j', e.about, 'n', '0', 'e', string.sub(e.says, 2), 'b', TEXTS[e.n])
+    M.mark = e.about .. ' 0'
+    call('RPUSH', key, I(meta.ev) .. e.says)
+end
+-- The log has them.
+local function forget_owed()
+    for key, of in pairs(owing) do
+        call('HDEL', key, 'oe')
+        of.oe, of.before.oe = '', ''
+    end
+    owing = {}
 end
 local function append(e)
     local key, packed = P .. 'e:' .. e.about, I(meta.ev) .. e.says
@@ -557,7 +598,12 @@ local function append(e)
 end
 local function write_event(e)
     local j = e.j
+    if e.of then
+        write_owed(e)
+        return
+    end
     meta.ev = meta.ev + 1
+    M.mark = e.about .. ' ' .. TEXTS[e.n]
     if not j then
         log('j', e.about, 'n', '0', 'e', string.sub(e.says, 2))
     else
@@ -574,6 +620,7 @@ local function write_events()
         write_event(e)
     end
     happened = {}
+    forget_owed()
 end
 
 -- ---- what holds a lane up ----
@@ -965,7 +1012,7 @@ function M.ready_job(l, needs, last)
             M.event(nil, 'queue.damaged', '{"job":"' .. string.gsub(id_of(member), '[^%w_]', '') .. '"}')
         end
         M.drop_ready(l, n, member)
-        l.touched = true
+        l.touched, M.strayed = true, true
     end
     return nil, STRAYS
 end

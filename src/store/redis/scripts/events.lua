@@ -67,7 +67,12 @@ local function tell(entry)
     local seq, f = string.match(entry[1], '^%d+'), entry[2]
     local id, number = f[2], N(f[4])
     local of = number > 0 and counts_of(id)
-    if number == 0 then
+    if f[7] == 'b' then -- of a batch or an operation: that which is in its list
+        local packed = call('LINDEX', P .. 'e:' .. id, N(f[8]) - 1)
+        if packed and string.match(packed, '^%d+') == seq then
+            add(id, 0, packed)
+        end
+    elseif number == 0 then
         add(id, 0, seq .. '|' .. f[6])
     elseif of and of.first == N(seq) then
         add_first(id)

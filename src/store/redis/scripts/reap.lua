@@ -15,13 +15,25 @@ local function due(index)
     left, budget = #members < most and 0 or left - most, budget - #members
     return members
 end
--- Each member's job, when it is still what the index says.
+-- Each member's job, when it is still what the index says. One with foreign data under its keys waits until the walk finds it sound:
+-- nothing of it is written before that is known.
+local function sound(member)
+    local j = M.job(id_of(member))
+    if j then
+        M.sound(j, false, true)
+        call('STRLEN', P .. 'p:' .. j.id)
+    end
+    return j
+end
 local function each(index, wanted, what)
     for _, member in ipairs(due(index)) do
-        local j = M.job(id_of(member))
-        if j and wanted(j) then
+        local well, j = pcall(sound, member)
+        if well and j and wanted(j) then
             what(j)
         else
+            if not well then
+                M.event(nil, 'queue.damaged', '{"job":"' .. string.gsub(id_of(member), '[^%w_]', '') .. '"}')
+            end
             call('ZREM', P .. index, member)
         end
     end
