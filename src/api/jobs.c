@@ -87,6 +87,8 @@ static void answer_created(struct call *c)
         add_header(&h, "Location", location);
         add_header(&h, "Durability", jobs_durability(c->durability, c->confirmed));
     }
+    if (c->durability == DURABILITY_SPOOLED && c->op.out.job.unique_key.n)
+        add_header(&h, "Unique-Checked", "node");
     add_header(&h, "Retry-After", made && !waited ? "1" : NULL);
     answer_job(c, made && !waited ? 202 : 200, h.list);
 }
@@ -144,22 +146,24 @@ static bool put_was_refused(struct call *c)
 /* The queue is away and does not know it yet: as it will be there. */
 static void answer_spooled(struct call *c)
 {
-    const struct accept_args *job = &c->op.in.accept;
+    const struct accept_reply *reply = &c->op.out.accept;
+    const struct accept_args *job = reply->waits ? reply->waits : &c->op.in.accept;
     struct job_view view = {.site = job->site,
                             .kind = job->kind,
                             .target = job->target,
                             .lane = job->lane,
                             .spec = job->spec,
-                            .state = c->op.out.accept.state,
+                            .state = reply->state,
                             .counts = job->counts,
                             .limit = job->limit,
                             .prio = job->prio,
-                            .created_ms = clock_wall().ms,
+                            .created_ms = job->accepted_ms ? job->accepted_ms : clock_wall().ms,
                             .held = job->held,
                             .run_at_ms = job->run_at_ms,
                             .expires_ms = job->expires_ms,
                             .deadline_ms = job->deadline_ms,
                             .max_fail = job->max_fail,
+                            .unique_key = job->unique_key,
                             .usage = usage_none(),
                             .ahead = -1};
     span_copy(span_of(c->id), view.id, sizeof view.id);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/need.h"
+#include "core/lane.h"
 #include "core/metrics.h"
 #include "os/clock.h"
 #include "os/files.h"
@@ -73,20 +74,71 @@ void spooling_close(struct spooling **s)
 
 /* ---- taking ---- */
 
+static enum job_state state_of(const struct accept_args *job, wall now)
+{
+    return job->held || job->run_at_ms > now.ms ? JOB_SCHEDULED : JOB_READY;
+}
+
 static void reply_with(const struct spool_reply *r, const struct accept_args *job, wall now,
                        struct accept_reply *out)
 {
     *out = (struct accept_reply){.replayed = r->replayed,
-                                 .state = job->held || job->run_at_ms > now.ms ? JOB_SCHEDULED
-                                                                               : JOB_READY,
+                                 .state = state_of(job, now),
                                  .durability = DURABILITY_SPOOLED,
                                  .confirmed = true};
     span_copy(span_of(r->id), out->id, sizeof out->id);
 }
 
-err spooling_take(struct spooling *s, const struct accept_args *job, enum store_mode mode,
-                  wall now, struct accept_reply *out, struct fault *f)
+static void reply_existing(const struct spooled *live, wall now, struct arena *a,
+                           struct accept_reply *out)
 {
+    struct spool_reply there = {0};
+    span_copy(live->job.id, there.id, sizeof there.id);
+    reply_with(&there, &live->job, now, out);
+    out->existing = true;
+    if (!a)
+        return;
+    struct accept_args *job = arena_new_of(a, struct accept_args);
+    *job = live->job;
+    job->accepted_ms = live->at.ms;
+    out->waits = job;
+}
+
+/* What becomes of an order with a unique key, as far as this node knows: of the jobs that wait here, none of which runs.
+ * out_live: the one that has the key; number 0: none. One that cannot be read has none: it will be set aside. */
+static err decide_unique(struct spooling *s, const struct accept_args *job, struct span tenant,
+                         wall now, struct arena *a, enum unique_decision *out,
+                         struct spooled *out_live, struct fault *f)
+{
+    struct unique_facts facts = {0};
+    *out_live = (struct spooled){0};
+    *out = UNIQUE_ACCEPT;
+    if (!job->unique_key.n)
+        return E_OK;
+    arena_reset(s->own);
+    err e = spool_live(s->spool, tenant, job->unique_key, a ? a : s->own, out_live, NULL);
+    if (e == E_END || e == E_BAD_SYNTAX) {
+        *out_live = (struct spooled){0};
+        return E_OK;
+    }
+    if (e)
+        return fail(f, e, "the job that waits here with this unique key cannot be read");
+    facts = (struct unique_facts){.live = true, .state = state_of(&out_live->job, now)};
+    *out = unique_decide(job->on_conflict, &facts);
+    return *out == UNIQUE_REFUSE
+               ? fail(
+                     f, E_CONFLICT,
+                     "job %.*s is about the same work and has not ended; it waits on this node "
+                     "until the queue is back",
+                     SP(out_live->job.id))
+               : E_OK;
+}
+
+err spooling_take(struct spooling *s, const struct accept_args *job, enum store_mode mode,
+                  wall now, struct arena *a, struct accept_reply *out, struct fault *f)
+{
+    struct spooled live;
+    enum unique_decision unique = UNIQUE_ACCEPT;
     struct lane_name lane;
     struct spool_reply reply;
     int64_t room = files_free_bytes(s->dir);
@@ -95,18 +147,31 @@ err spooling_take(struct spooling *s, const struct accept_args *job, enum store_
         e = asked_mode(mode, f);
     if (!e && room < s->disk_floor_bytes)
         e = asked_disk(room, s->dir, f);
-    if (!e && job->unique_key.n)
-        e = fail(
-            f, E_BUSY,
-            "the queue cannot be reached, and only there it is known whether a job with this "
-            "unique key is live; try again later, or leave the key out");
+    if (!e)
+        e = decide_unique(s, job, lane.tenant, now, a, &unique, &live, f);
+    if (!e && unique == UNIQUE_EXISTING) {
+        reply_existing(&live, now, a, out);
+        return E_OK;
+    }
     if (!e)
         e = spool_add(s->spool, job, now, &reply, f);
+    if (!e && unique == UNIQUE_REPLACE)
+        e = spool_replace(s->spool, live.number, job->id, f);
     if (e)
         return e;
     metric_add(METRIC_SPOOLED, TAKEN, !reply.replayed);
     reply_with(&reply, job, now, out);
     return E_OK;
+}
+
+bool spooling_has_key(struct spooling *s, const struct accept_args *job)
+{
+    struct lane_name lane;
+    struct spooled live;
+    if (!job->unique_key.n || job->idempotency_key.n || !lane_name_parse(job->lane, &lane))
+        return false;
+    arena_reset(s->own);
+    return spool_live(s->spool, lane.tenant, job->unique_key, s->own, &live, NULL) == E_OK;
 }
 
 bool spooling_keeps(const struct spooling *s)
@@ -148,29 +213,23 @@ err spooling_sync(struct spooling *s, struct fault *f)
 
 /* ---- handing over ---- */
 
-static bool is_there(struct spooling *s, struct store *queue, struct span id, wall now)
+/* Without the key of its request when another job has that there: this one was accepted as well. One that its unique key keeps out
+ * comes in as one that has ended. */
+static err offer(struct store *queue, struct accept_args *job, wall now, struct fault *f)
 {
-    struct job_view ignored;
-    return store_job(queue, id, now, s->own, &ignored, NULL) == E_OK;
-}
-
-/* Without its keys when another job has them there: this one was accepted as well. */
-static err offer(struct spooling *s, struct store *queue, struct accept_args *job, wall now,
-                 struct fault *f)
-{
-    struct accept_reply reply;
+    struct accept_reply reply = {0};
     struct fault first = {0};
-    bool unique = job->unique_key.n > 0;
-    if (unique && is_there(s, queue, job->id, now))
-        return E_OK;
     err e = store_accept(queue, job, now, &reply, &first);
-    if (e == E_CONFLICT && !unique)
+    if (e == E_CONFLICT)
         return E_OK; /* it has this one */
-    if (e == E_CONFLICT || e == E_BAD_INPUT || (!e && !span_is(job->id, reply.id))) {
-        job->idempotency_key = job->unique_key = SPAN_NONE;
+    if (e == E_BAD_INPUT || (!e && !span_is(job->id, reply.id))) {
+        job->idempotency_key = SPAN_NONE;
         first = (struct fault){0};
         e = store_accept(queue, job, now, &reply, &first);
     }
+    if (!e && reply.state == JOB_CANCELLED)
+        log_info("spool.cancelled", F_S("job", job->id),
+                 F_C("what", "another job with its unique key was there; the job says which"));
     if (e && f && !f->code)
         *f = first;
     return e == E_CONFLICT ? E_BAD_INPUT : e; /* the id that a client chose is another job's */
@@ -204,7 +263,7 @@ static err hand_over_one(struct spooling *s, struct store *queue, wall now, stru
     err e = spool_next(s->spool, s->own, &entry, &refusal);
     if (!e) {
         entry.job.accepted_ms = entry.at.ms;
-        e = offer(s, queue, &entry.job, now, &refusal);
+        e = offer(queue, &entry.job, now, &refusal);
     }
     if (is_of_the_entry(e))
         return set_aside(s, &entry, &refusal, f);

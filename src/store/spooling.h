@@ -23,11 +23,15 @@ void spooling_close(struct spooling **s);
 bool spooling_keeps(const struct spooling *s); /* copies are wanted */
 
 /* Takes a job that the queue could not take; mode: of the queue, as it was heard of last. It is on the disk when
- * spooling_sync() has returned. E_BUSY: as many wait here as may, or only the queue knows whether it may come in; else as
- * store_accept(). */
+ * spooling_sync() has returned. Of jobs with its unique key those that wait here are known: with one of these it is as with
+ * store_accept(), and `out->waits` is in the arena (NULL: left out); what the queue has decides when it is handed over, then
+ * it comes in as one that has ended. E_BUSY: as many wait here as may; else as store_accept(). */
 MUST_USE err spooling_take(struct spooling *s, const struct accept_args *job,
-                           enum store_mode mode, wall now, struct accept_reply *out,
-                           struct fault *f);
+                           enum store_mode mode, wall now, struct arena *a,
+                           struct accept_reply *out, struct fault *f);
+/* Whether a job with the unique key of this order, which has no key of its request, waits here: then the order is for
+ * spooling_take(), also when the queue is back. */
+bool spooling_has_key(struct spooling *s, const struct accept_args *job);
 /* A copy of a job that the queue has taken, for when it loses its last moments. It may have no room: then there is none. */
 void spooling_keep(struct spooling *s, const struct accept_args *job, wall now);
 /* The request was answered by a job that waits here: E_OK. E_END: it was not. */

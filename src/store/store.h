@@ -150,8 +150,10 @@ struct accept_args {
     int64_t stale_if_error_ms; /* likewise while the site cannot be read; 0 none */
     int64_t after;             /* number of a job that has to end first; 0 none. Of batches */
     bool held;                 /* may not start until somebody lets it go */
-    /* Of the store of several machines: a node accepted it then, and nothing but its id may refuse it. 0: it comes now */
+    /* Of the store of several machines: a node accepted it then, and nothing but its id may refuse it; where its unique
+     * key does, it ends as cancelled and says by which job. 0: it comes now */
     int64_t accepted_ms;
+    struct span replaced_by; /* likewise: the job that took its place meanwhile; empty: none */
 };
 /* Where a job's result comes from. */
 enum store_source {
@@ -171,6 +173,8 @@ struct accept_reply {
     /* of store_thread's answer: how safe it is, and whether that is known */
     enum durability durability;
     bool confirmed;
+    /* Likewise, of an existing one that waits on this node's disk: what it asks for, in the arena; NULL: none is told */
+    const struct accept_args *waits;
 };
 static const int64_t STORE_KEY_MS = 72LL * 3600 * 1000;
 /* E_CONFLICT id exists, or the unique key is taken (the words name the job); E_BAD_INPUT key used with another

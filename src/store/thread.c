@@ -180,13 +180,16 @@ static void answer_all(struct store_op **ops, size_t n, err e, const struct faul
 
 /* ---- while the queue is away ---- */
 
-/* Whether its job is here already, from an earlier request: then it is answered. */
-static bool waits_here(struct store_thread *t, struct store_op *op)
+/* Whether its job is here already, from an earlier request, or one with its unique key: then it is answered. */
+static bool waits_here(struct store_thread *t, struct store_op *op, wall now)
 {
     struct fault f = {0};
     if (!t->spooling || op->verb != STORE_ACCEPT)
         return false;
     err waits = spooling_find(t->spooling, &op->in.accept, &op->out.accept, &f);
+    if (waits == E_END && spooling_has_key(t->spooling, &op->in.accept))
+        waits = spooling_take(t->spooling, &op->in.accept, t->outlook.mode, now, op->arena,
+                              &op->out.accept, &f);
     if (waits == E_END)
         return false;
     op->result = waits;
@@ -203,10 +206,10 @@ static bool take_here(struct store_thread *t, struct store_op *op, wall now)
                 store_is_away(t->store);
     if (!t->spooling || !away)
         return false;
-    if (waits_here(t, op)) /* one before it in this group is the same */
+    if (waits_here(t, op, now)) /* one before it in this group is the same */
         return true;
-    op->result =
-        spooling_take(t->spooling, &op->in.accept, t->outlook.mode, now, &op->out.accept, &f);
+    op->result = spooling_take(t->spooling, &op->in.accept, t->outlook.mode, now, op->arena,
+                               &op->out.accept, &f);
     op->fault = f;
     return !op->result;
 }
@@ -306,7 +309,7 @@ static err write_group(struct store_thread *t, struct store_op **ops, size_t n, 
     for (size_t i = 0; i < n; i++) {
         ops[i]->fault = (struct fault){0};
         ops[i]->answered = false;
-        here[i] = waits_here(t, ops[i]);
+        here[i] = waits_here(t, ops[i], now);
         spooled |= here[i];
     }
     store_together(t->store, ops, n, now);

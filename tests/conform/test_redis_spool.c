@@ -42,7 +42,7 @@ static int tear_down_spool(void **state)
 static err take(const struct accept_args *job, struct accept_reply *out)
 {
     w->f = (struct fault){0};
-    err e = spooling_take(spool, job, MODE_NORMAL, now(), out, &w->f);
+    err e = spooling_take(spool, job, MODE_NORMAL, now(), w->a, out, &w->f);
     return e ? e : spooling_sync(spool, &w->f);
 }
 
@@ -155,7 +155,7 @@ static void what_was_accepted_comes_in_whatever_the_queue_takes_now(void **state
     args = job_args(new_id(), "y/normal");
     assert_int_equal(try_accept(&args, &reply), E_DRAINING);
     w->f = (struct fault){0};
-    assert_int_equal(spooling_take(spool, &args, MODE_DRAINING, now(), &reply, &w->f),
+    assert_int_equal(spooling_take(spool, &args, MODE_DRAINING, now(), w->a, &reply, &w->f),
                      E_DRAINING);
 }
 
@@ -204,23 +204,211 @@ static void a_key_is_known_where_its_job_waits_and_each_job_runs(void **state)
     assert_int_equal(spooling_state(spool).aside, 1);
 }
 
-static void what_only_the_queue_can_say_is_not_taken_and_a_full_spool_says_so(void **state)
+static void what_may_not_come_in_is_not_taken_and_a_full_spool_says_so(void **state)
 {
     (void)state;
     struct accept_args args = job_args(new_id(), "x/normal");
     struct accept_reply reply;
-    args.unique_key = SPAN("u");
-    assert_int_equal(take(&args, &reply), E_BUSY);
-    assert_non_null(strstr(w->f.words, "unique key"));
-    args.unique_key = SPAN_NONE;
     args.prio = 77;
     assert_int_equal(take(&args, &reply), E_BAD_INPUT);
     for (int i = 0; i < MOST; i++)
         take_in("x/normal");
     args = job_args(new_id(), "x/normal");
+    args.unique_key = SPAN("u");
     assert_int_equal(take(&args, &reply), E_BUSY);
     assert_non_null(strstr(w->f.words, "(50)"));
     assert_int_equal(spooling_state(spool).waiting, MOST);
+}
+
+/* ---- unique keys ---- */
+
+static struct accept_args unique_args(const char *lane, enum unique_mode mode)
+{
+    struct accept_args args = job_args(new_id(), lane);
+    args.unique_key = SPAN("u");
+    args.on_conflict = mode;
+    return args;
+}
+
+static const char *take_unique(enum unique_mode mode)
+{
+    struct accept_args args = unique_args("x/normal", mode);
+    struct accept_reply reply;
+    if (take(&args, &reply))
+        fail_msg("%s", w->f.words);
+    assert_false(reply.existing);
+    assert_string_equal(reply.id, args.id.p);
+    return args.id.p;
+}
+
+static const char *accept_unique(enum unique_mode mode)
+{
+    struct accept_args args = unique_args("x/normal", mode);
+    assert_string_equal(accept_args(&args).id, args.id.p);
+    return args.id.p;
+}
+
+/* It has ended, was accepted before, and says by which job. */
+static void was_kept_out(const char *id, const char *by)
+{
+    struct job_view v = view(id);
+    struct event_view *events;
+    size_t n;
+    assert_int_equal(v.state, JOB_CANCELLED);
+    if (!strstr(arena_fmt(w->a, "%.*s", SP(v.why)), by))
+        fail_msg("%s does not name %s: %.*s", id, by, SP(v.why));
+    assert_true(span_is(v.unique_key, "u"));
+    assert_int_equal(store_events(w->s, 0, span_of(id), 10, w->a, &events, &n, &w->f), E_OK);
+    assert_int_equal(n, 2);
+    assert_true(span_is(events[0].kind, "job.accepted"));
+    assert_true(span_is(events[1].kind, "job.cancelled"));
+}
+
+static void of_a_unique_key_one_job_waits_and_the_newest_comes_in(void **state)
+{
+    (void)state;
+    struct accept_args args = unique_args("x/normal", UNIQUE_RETURN_EXISTING);
+    struct accept_reply reply;
+    const char *first = take_unique(UNIQUE_REJECT);
+    const enum unique_mode existing[] = {UNIQUE_RETURN_EXISTING, UNIQUE_RUN_AFTER_ACTIVE};
+    for (size_t i = 0; i < 2; i++) {
+        args.on_conflict = existing[i];
+        args.target = SPAN("another");
+        assert_int_equal(take(&args, &reply), E_OK);
+        assert_true(reply.existing && !reply.replayed);
+        assert_string_equal(reply.id, first);
+        assert_int_equal(reply.state, JOB_READY);
+        assert_int_equal(reply.durability, DURABILITY_SPOOLED);
+        assert_true(reply.waits && span_eq(reply.waits->target, job_args("", "x/n").target));
+    }
+    args.on_conflict = UNIQUE_REJECT;
+    assert_int_equal(take(&args, &reply), E_CONFLICT);
+    assert_non_null(strstr(w->f.words, first));
+    assert_int_equal(spooling_state(spool).waiting, 1);
+    args = unique_args("others/x/normal", UNIQUE_REJECT);
+    assert_int_equal(take(&args, &reply), E_OK); /* another tenant's key is another key */
+    const char *second = take_unique(UNIQUE_REPLACE_PENDING);
+    spooling_close(
+        &spool); /* a process that is killed knows as much when it has started again */
+    open_spool();
+    const char *third = take_unique(UNIQUE_REPLACE_PENDING);
+    w->now += SECOND;
+    hand_over();
+    was_kept_out(first, second);
+    was_kept_out(second, third);
+    assert_int_equal(state_of(third), JOB_READY);
+    assert_int_equal(state_of(args.id.p), JOB_READY);
+    assert_int_equal(jobs_count(), 4);
+    assert_int_equal(walk_once(), 0);
+    /* The key goes with the job that has it. */
+    cancel(third, false);
+    (void)accept_unique(UNIQUE_REJECT);
+}
+
+/* While it waits here and the queue is back an order with its key is for this node; one with a key of its request, for the queue. */
+static void who_has_the_key_of_one_that_waits_is_for_this_node(void **state)
+{
+    (void)state;
+    struct accept_args args = unique_args("x/normal", UNIQUE_RETURN_EXISTING);
+    assert_false(spooling_has_key(spool, &args));
+    take_unique(UNIQUE_RETURN_EXISTING);
+    assert_true(spooling_has_key(spool, &args));
+    args.idempotency_key = SPAN("key");
+    assert_false(spooling_has_key(spool, &args));
+    args = unique_args("others/x/normal", UNIQUE_RETURN_EXISTING);
+    assert_false(spooling_has_key(spool, &args));
+    hand_over();
+    args = unique_args("x/normal", UNIQUE_RETURN_EXISTING);
+    assert_false(spooling_has_key(spool, &args));
+}
+
+enum live { LIVE_WAITS, LIVE_RUNS, LIVE_RUNS_WITH_SUCCESSOR };
+static const struct meeting {
+    enum unique_mode mode;
+    enum live live;
+    bool
+        newer; /* what is live, or waits behind it, was accepted later than the one in the spool */
+    enum {
+        COMES,
+        COMES_FOR_LIVE,
+        COMES_BEHIND,
+        COMES_FOR_SUCCESSOR,
+        OUT,
+        OUT_BY_SUCCESSOR
+    } then;
+} meetings[] = {
+    {UNIQUE_RETURN_EXISTING, LIVE_WAITS, false, OUT},
+    {UNIQUE_RETURN_EXISTING, LIVE_RUNS, false, OUT},
+    {UNIQUE_RETURN_EXISTING, LIVE_WAITS, true, OUT},
+    {UNIQUE_REJECT, LIVE_WAITS, false, OUT},
+    {UNIQUE_REJECT, LIVE_RUNS, true, OUT},
+    {UNIQUE_REPLACE_PENDING, LIVE_WAITS, false, COMES_FOR_LIVE},
+    {UNIQUE_REPLACE_PENDING, LIVE_WAITS, true, OUT},
+    {UNIQUE_REPLACE_PENDING, LIVE_RUNS, false, OUT},
+    {UNIQUE_RUN_AFTER_ACTIVE, LIVE_WAITS, false, OUT},
+    {UNIQUE_RUN_AFTER_ACTIVE, LIVE_RUNS, false, COMES_BEHIND},
+    {UNIQUE_RUN_AFTER_ACTIVE, LIVE_RUNS_WITH_SUCCESSOR, false, COMES_FOR_SUCCESSOR},
+    {UNIQUE_RUN_AFTER_ACTIVE, LIVE_RUNS_WITH_SUCCESSOR, true, OUT_BY_SUCCESSOR},
+};
+
+static void check_meeting(const struct meeting *m, const char *id, const char *live,
+                          const char *successor)
+{
+    if (m->then >= OUT)
+        was_kept_out(id, m->then == OUT ? live : successor);
+    else if (m->then == COMES_FOR_LIVE)
+        was_kept_out(live, "a newer request");
+    else if (m->then == COMES_FOR_SUCCESSOR)
+        was_kept_out(successor, "a newer request");
+    if (m->then < OUT)
+        assert_int_equal(state_of(id), m->then == COMES_FOR_LIVE ? JOB_READY : JOB_BLOCKED);
+    if (m->then != COMES_FOR_LIVE)
+        assert_int_equal(state_of(live), m->live == LIVE_WAITS ? JOB_READY : JOB_ACTIVE);
+    if (m->then == OUT_BY_SUCCESSOR)
+        assert_int_equal(state_of(successor), JOB_BLOCKED);
+    assert_int_equal(walk_once(), 0);
+}
+
+static void meet(const struct meeting *m)
+{
+    struct lease l = {0};
+    const char *id = NULL, *live, *successor = "";
+    if (m->newer)
+        id = take_unique(m->mode);
+    w->now += SECOND;
+    live = accept_unique(UNIQUE_REJECT);
+    if (m->live >= LIVE_RUNS)
+        l = start_next();
+    if (m->live == LIVE_RUNS_WITH_SUCCESSOR)
+        successor = accept_unique(UNIQUE_RUN_AFTER_ACTIVE);
+    w->now += SECOND;
+    if (!m->newer)
+        id = take_unique(m->mode);
+    w->now += SECOND;
+    hand_over();
+    check_meeting(m, id, live, successor);
+    if (m->live >= LIVE_RUNS)
+        finish(&l, FAILURE_NONE);
+    for (struct lease next; reserve(&next);)
+        finish(&next, FAILURE_NONE);
+    assert_true(job_is_final(state_of(id)) && job_is_final(state_of(live)));
+}
+
+static void
+who_meets_a_live_job_of_its_key_comes_in_as_it_may_or_ends_and_says_why(void **state)
+{
+    (void)state;
+    int jobs = 0;
+    for (size_t i = 0; i < sizeof meetings / sizeof *meetings; i++) {
+        meet(&meetings[i]);
+        jobs += meetings[i].live == LIVE_RUNS_WITH_SUCCESSOR ? 3 : 2;
+        assert_int_equal(jobs_count(), jobs);
+    }
+    /* A process that died before it noted what it had handed over does it again, and nothing more is there. */
+    spooling_close(&spool);
+    open_spool();
+    hand_over();
+    assert_int_equal(jobs_count(), jobs);
 }
 
 static void what_cannot_be_read_is_set_aside_and_holds_up_nobody(void **state)
@@ -306,10 +494,15 @@ static void a_queue_is_not_moved_while_a_node_says_that_it_has_jobs_for_it(void 
     (void)state;
     struct transfer *t;
     struct redis_config config = {.url = span_of(place()->server.url)};
-    struct node_beat beat = {.version = "1", .host = "h", .stopping = true, .spooled = 3};
+    struct node_view *nodes;
+    size_t n;
+    struct node_beat beat = {
+        .version = "1", .host = "h", .stopping = true, .spool = true, .spooled = 3};
     begin();
     assert_int_equal(store_node_beat(w->s, &beat, now(), &w->f), E_OK);
     commit();
+    assert_int_equal(store_nodes(w->s, now(), w->a, &nodes, &n, &w->f), E_OK);
+    assert_true(n == 1 && nodes[0].says.spool && nodes[0].says.spooled == 3);
     assert_int_equal(
         transfer_queue(&t, &config, SPAN("postgresql:///records"), &w->limits, &w->f), E_OK);
     for (int dry = 0; dry < 2; dry++) {
@@ -332,7 +525,10 @@ int main(void)
         SPOOL(jobs_are_handed_over_once_and_keep_their_order_and_time),
         SPOOL(what_was_accepted_comes_in_whatever_the_queue_takes_now),
         SPOOL(a_key_is_known_where_its_job_waits_and_each_job_runs),
-        SPOOL(what_only_the_queue_can_say_is_not_taken_and_a_full_spool_says_so),
+        SPOOL(what_may_not_come_in_is_not_taken_and_a_full_spool_says_so),
+        SPOOL(of_a_unique_key_one_job_waits_and_the_newest_comes_in),
+        SPOOL(who_has_the_key_of_one_that_waits_is_for_this_node),
+        SPOOL(who_meets_a_live_job_of_its_key_comes_in_as_it_may_or_ends_and_says_why),
         SPOOL(what_cannot_be_read_is_set_aside_and_holds_up_nobody),
         SPOOL(a_queue_that_was_moved_is_given_nothing_and_the_spool_keeps_it),
         SPOOL(a_queue_is_not_moved_while_a_node_says_that_it_has_jobs_for_it),

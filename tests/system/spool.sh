@@ -20,7 +20,7 @@ store:
   archive: "$ARCHIVE"
   node: only
   spool: away
-  spool_max: $JOBS
+  spool_max: $((JOBS + 1))
   disk_floor: $1
 site:
   path: $ROOT/sites
@@ -35,10 +35,10 @@ job:
 EOC
     chmod 644 "$WORK/fulmar.yaml"
 }
-order() { # N [KEY] → headers in $WORK/head, body in $WORK/body; the status
+order() { # N [KEY [MEMBERS]] → headers in $WORK/head, body in $WORK/body; the status
     call -D "$WORK/head" -o "$WORK/body" -w '%{http_code}' -H 'Content-Type: application/json' \
         ${2:+-H "Idempotency-Key: $2"} http://fulmar/v1/jobs \
-        -d "{\"kind\":\"posts\",\"target\":\"@practice_$((10 + $1))\",\"limit\":$((1 + $1)),\"evidence\":\"never\"}"
+        -d "{\"kind\":\"posts\",\"target\":\"@practice_$((10 + $1))\",\"limit\":$((1 + $1)),\"evidence\":\"never\"${3:+,$3}}"
 }
 header() { tr -d '\r' <"$WORK/head" | sed -n "s/^$1: //Ip"; }
 spooled() { call http://fulmar/metrics | sed -n "s/^fulmar_spool_jobs{state=\"$1\"} //p"; }
@@ -68,6 +68,8 @@ start_service
 [ "$(header Durability)" = fsync ] || die "durability with the Redis there: $(header Durability)"
 first=$(jq -r .id "$WORK/body")
 wait_job "$first"
+[ "$(order 1 '' '"hold":true,"unique":{"key":"held"}')" = 202 ] || die "a held job: $(cat "$WORK/body")"
+held=$(jq -r .id "$WORK/body")
 
 # ---- the Redis goes; jobs are taken all the same
 
@@ -77,31 +79,41 @@ for ((i = 0; i < JOBS - MANY; i++)); do take $i; done
 [ "$(order 3 key-3)" = 202 ] && [ "$(header Idempotency-Replayed)" = true ] && [ "$(jq -r .id "$WORK/body")" = "${ids[3]}" ] ||
     die "a repeated request while the Redis is away: $(cat "$WORK/body")"
 [ "$(order 4 key-3)" = 422 ] || die "a key with another body while the Redis is away: $(cat "$WORK/body")"
+# Of a unique key one waits here; whether it comes in then, the answer says, the queue decides.
+[ "$(order 0 '' '"unique":{"key":"held"}')" = 202 ] && [ "$(jq -r .unique_key "$WORK/body") $(header Unique-Checked)" = "held node" ] ||
+    die "a job with a unique key while the Redis is away: $(cat "$WORK/body")"
+out=$(jq -r .id "$WORK/body")
+[ "$(order 1 '' '"unique":{"key":"held"}')" = 200 ] && [ "$(header Unique-Match)" = "$out" ] && [ "$(jq -r '.id + .target' "$WORK/body")" = "${out}practice_10" ] ||
+    die "another one with that key: $(cat "$WORK/body")"
+[ "$(order 1 '' '"unique":{"key":"held","on_conflict":"reject"}')" = 409 ] && grep -q "$out" "$WORK/body" || die "one that is to be refused then: $(cat "$WORK/body")"
 grep -q 'spool.fills' "$WORK/service.log" || die "nobody said that the spool fills"
 
-# Many at once, each by itself; what only the queue can say is refused.
+# Many at once, each by itself.
 bulk() { # FROM TO: their orders, one a line
     local i
     for ((i = $1; i < $2; i++)); do
-        echo "{\"kind\":\"posts\",\"target\":\"@practice_$((10 + i))\",\"limit\":$((1 + i)),\"evidence\":\"never\"}"
+        echo "{\"kind\":\"posts\",\"target\":\"@practice_$((10 + i))\",\"limit\":$((1 + i)),\"evidence\":\"never\",\"unique\":{\"key\":\"u$i\"}}"
     done
 }
 many() { # headers of curl; orders on standard input → the answer in $WORK/body
     call -o "$WORK/body" -w '%{http_code}' -H 'Content-Type: application/x-ndjson' "$@" --data-binary @- http://fulmar/v1/jobs/bulk
 }
-code=$({ bulk $((JOBS - MANY)) $((JOBS - 1)); echo '{"kind":"posts","target":"@esa","unique":{"key":"u"}}'; echo '{"kind":"posts"}'; } | many -H 'Idempotency-Key: many')
+code=$({ bulk $((JOBS - MANY)) $((JOBS - 1)); echo "{\"kind\":\"posts\",\"target\":\"@esa\",\"unique\":{\"key\":\"u$((JOBS - MANY))\"}}"; echo '{"kind":"posts"}'; } | many -H 'Idempotency-Key: many')
 [ "$code" = 207 ] || die "many orders while the Redis is away: $code $(cat "$WORK/body")"
-[ "$(jq -c '[.accepted, .refused, ([.results[] | select(.durability == "spooled" and .status == 202)] | length), (.results[-2:] | map(.status))]' "$WORK/body")" = "[$((MANY - 1)),2,$((MANY - 1)),[503,422]]" ] ||
+[ "$(jq -c '[.accepted, .refused, ([.results[] | select(.durability == "spooled" and .status == 202)] | length), (.results[-2:] | map(.status))]' "$WORK/body")" = "[$MANY,1,$((MANY - 1)),[200,422]]" ] ||
     die "many orders while the Redis is away: $(cat "$WORK/body")"
-grep -q 'unique key' "$WORK/body" || die "nobody said why the order with a unique key is refused: $(cat "$WORK/body")"
+jq -e '.results[-2] | .existing and .durability == "spooled"' "$WORK/body" >"$WORK/answer" && [ "$(jq -r '.results[-2].job' "$WORK/body")" = "$(jq -r '.results[0].job' "$WORK/body")" ] ||
+    die "an order with the unique key of another one: $(cat "$WORK/body")"
 for ((i = 0; i < MANY - 1; i++)); do ids[JOBS - MANY + i]=$(jq -r ".results[$i].job" "$WORK/body"); done
 [ "$(bulk $((JOBS - MANY)) $((JOBS - 1)) | many -H 'Idempotency-Key: many')" = 207 ] &&
     [ "$(jq -c '[.results[] | select(.replayed) | .job] | length' "$WORK/body")" = $((MANY - 1)) ] || die "repeated: $(cat "$WORK/body")"
-[ "$(spooled waiting)" = $((JOBS - 1)) ] || die "$(spooled waiting) jobs wait, not $((JOBS - 1))"
+[ "$(spooled waiting)" = "$JOBS" ] || die "$(spooled waiting) jobs wait, not $JOBS"
 
 # ---- the node is killed with all of them, and started without the Redis
 
 kill_service
+"$OUT/fulmar" doctor --config "$WORK/fulmar.yaml" >"$WORK/answer" 2>&1
+grep -q "$JOBS jobs in $WORK/state/spool.db that the Redis does not have yet" "$WORK/answer" || die "fulmar doctor says nothing of what waits on the disk: $(cat "$WORK/answer")"
 # One of them gets damaged on the disk.
 python3 - "$WORK/state/spool.db" "${ids[5]}" <<'EOP'
 import sqlite3, sys
@@ -116,13 +128,13 @@ wait_until 20 "API answers" api_up
     die "a node that started without its Redis: $(cat "$WORK/answer")"
 [ "$(order 3 key-3)" = 202 ] && [ "$(jq -r .id "$WORK/body")" = "${ids[3]}" ] || die "a repeated request at a node that started anew: $(cat "$WORK/body")"
 take $((JOBS - 1))
-[ "$(order $JOBS)" = 503 ] && grep -q "as many jobs as may wait on this node do ($JOBS)" "$WORK/body" ||
+[ "$(order $JOBS)" = 503 ] && grep -q "as many jobs as may wait on this node do ($((JOBS + 1)))" "$WORK/body" ||
     die "a full spool: $(cat "$WORK/body")"
-[ "$(spooled waiting)" = "$JOBS" ] || die "$(spooled waiting) jobs wait, not $JOBS"
-call http://fulmar/readyz?verbose | jq -e --argjson n "$JOBS" '.spool | .waiting == $n and .most == $n and .oldest_at != null' >"$WORK/answer" ||
+[ "$(spooled waiting)" = $((JOBS + 1)) ] || die "$(spooled waiting) jobs wait, not $((JOBS + 1))"
+call http://fulmar/readyz?verbose | jq -e --argjson n $((JOBS + 1)) '.spool | .waiting == $n and .most == $n and .oldest_at != null' >"$WORK/answer" ||
     die "the spool in readyz: $(call http://fulmar/readyz?verbose | jq -c .spool)"
 "$OUT/fulmar" status --server "unix:$(SOCK)" >"$WORK/answer" 2>&1
-grep -q "$JOBS of $JOBS jobs wait on this node's disk" "$WORK/answer" || die "the spool in fulmar status: $(cat "$WORK/answer")"
+grep -q "$((JOBS + 1)) of $((JOBS + 1)) jobs wait on this node's disk" "$WORK/answer" || die "the spool in fulmar status: $(cat "$WORK/answer")"
 ages() { [ "$(call http://fulmar/metrics | sed -n 's/^fulmar_spool_oldest_ms //p')" -gt 1500 ]; }
 wait_until 20 "the oldest one ages" ages
 say "spool: $JOBS jobs were taken while the Redis was away, also by a node that started then; one more was refused"
@@ -131,6 +143,7 @@ say "spool: $JOBS jobs were taken while the Redis was away, also by a node that 
 
 start_redis --appendfsync always
 wait_until 30 "service is ready" service_ready
+call http://fulmar/v1/nodes | jq -e '.data[0].spooled >= 0' >"$WORK/answer" || die "the node says nothing of its spool: $(call http://fulmar/v1/nodes)"
 is_aside() { [ "$(spooled aside)" = 1 ] && [ "$(spooled waiting)" = 0 ]; }
 wait_until 20 "the damaged one is set aside" is_aside
 grep -q "spool.aside.*job=${ids[5]}" "$WORK/service.log" || die "nobody named the job that is set aside"
@@ -155,10 +168,13 @@ for ((i = 0; i < JOBS; i++)); do
     [ "$(job_state "${ids[i]}")" = succeeded ] || die "job ${ids[i]}: $(job "${ids[i]}" | jq -c '{state,failure}')"
     same_as_truth "${ids[i]}" posts "@practice_$((10 + i))" $((1 + i)) || die "job ${ids[i]} differs from the truth"
 done
+wait_until 20 "the one whose key another job has ends" job_ended "$out"
+job "$out" | jq -e --arg held "$held" '.state == "cancelled" and (.failure.why | test($held))' >"$WORK/answer" || die "a job whose key another one has: $(job "$out" | jq -c '{state,failure}')"
+[ "$(job_state "$held")" = scheduled ] || die "the job that has the key is $(job_state "$held")"
 ends=$(call http://fulmar/metrics | awk '/^fulmar_jobs_finished_total/ {n += $2} END {print n}')
-[ "$ends" = "$JOBS" ] || die "$JOBS jobs ended $ends times"
-all=$(($(redis ZCARD "fulmar:{fulmar}:s:4") + $(redis ZCARD "fulmar:{fulmar}:s:5")))
-[ "$all" = $((JOBS + 1)) ] || die "$all jobs ended, $((JOBS + 1)) were accepted"
+[ "$ends" = $((JOBS + 1)) ] || die "$((JOBS + 1)) jobs ended $ends times"
+all=$(($(redis ZCARD "fulmar:{fulmar}:s:4") + $(redis ZCARD "fulmar:{fulmar}:s:5") + $(redis ZCARD "fulmar:{fulmar}:s:6")))
+[ "$all" = $((JOBS + 2)) ] || die "$all jobs ended, $((JOBS + 2)) were accepted"
 [ "$(spooled waiting)" = 0 ] || die "$(spooled waiting) jobs still wait"
 # The queue knows their keys as well.
 [ "$(order 3 key-3)" = 202 ] && [ "$(jq -r .id "$WORK/body")" = "${ids[3]}" ] || die "a repeated request afterwards: $(cat "$WORK/body")"

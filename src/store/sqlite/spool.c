@@ -99,6 +99,8 @@ static err bring_back(struct spool *s, struct fault *f)
         e = db_run_args(s->db, SQL_SPOOL_BACK, f, NULL, 0);
     if (!e)
         e = db_run_args(s->db, SQL_SPOOL_IS_BACK, f, NULL, 0);
+    if (!e)
+        e = db_run_args(s->db, SQL_SPOOL_UNIQUE_STRAY, f, NULL, 0);
     err synced = spool_sync(s, f);
     return e ? e : synced;
 }
@@ -248,10 +250,13 @@ err spool_add(struct spool *s, const struct accept_args *job, wall now, struct s
         e = db_run(s->db, SQL_SPOOL_ADD, f, DB_T(job->id), DB_T(lane.tenant), DB_I(now.ms),
                    DB_I(job->run_at_ms), DB_T(ticket), db_text_or_null(job->idempotency_key),
                    DB_I(job->request_hash));
+    reply.number = e ? 0 : db_last_row(s->db);
+    if (!e && job->unique_key.n)
+        e = db_run(s->db, SQL_SPOOL_UNIQUE_ADD, f, DB_I(reply.number), DB_T(lane.tenant),
+                   DB_T(job->unique_key));
     if (e)
         return e;
     s->now.waiting++;
-    reply.number = db_last_row(s->db);
     span_copy(job->id, reply.id, sizeof reply.id);
     *out = reply;
     return E_OK;
@@ -259,16 +264,14 @@ err spool_add(struct spool *s, const struct accept_args *job, wall now, struct s
 
 /* ---- handing over ---- */
 
-/* One that cannot be read has its number all the same: it has to make way. */
-err spool_next(struct spool *s, struct arena *a, struct spooled *out, struct fault *f)
+/* One that cannot be read has its number all the same: it has to make way. Ends the query. */
+static err read_entry(struct spool *s, struct query *q, struct arena *a, struct spooled *out,
+                      struct fault *f)
 {
-    struct query *q;
     struct span ticket;
-    err e = one_row(s->db, SQL_SPOOL_NEXT, NULL, 0, &q, f);
-    if (e)
-        return e;
+    err e = E_OK;
     struct accept_args job = {0};
-    struct span id = SPAN_NONE, key = SPAN_NONE;
+    struct span id = SPAN_NONE, key = SPAN_NONE, by = SPAN_NONE;
     *out = (struct spooled){.number = db_int(q, 0), .at.ms = db_int(q, 2)};
     e = db_keep(q, 1, a, &id, f);
     if (!e)
@@ -276,14 +279,40 @@ err spool_next(struct spool *s, struct arena *a, struct spooled *out, struct fau
     if (!e)
         e = db_keep(q, 5, a, &key, f);
     if (!e)
+        e = db_keep(q, 7, a, &by, f);
+    if (!e)
         e = ticket_read(ticket, s->parser, a, &job, f);
     job.id = id;
     job.idempotency_key = key;
+    job.replaced_by = by;
     job.run_at_ms = db_int(q, 3);
     job.request_hash = (uint64_t)db_int(q, 6);
     out->job = job;
     db_end(q);
     return e;
+}
+
+err spool_next(struct spool *s, struct arena *a, struct spooled *out, struct fault *f)
+{
+    struct query *q;
+    err e = one_row(s->db, SQL_SPOOL_NEXT, NULL, 0, &q, f);
+    return e ? e : read_entry(s, q, a, out, f);
+}
+
+err spool_live(struct spool *s, struct span tenant, struct span key, struct arena *a,
+               struct spooled *out, struct fault *f)
+{
+    struct query *q;
+    if (s->now.waiting == 0)
+        return E_END;
+    err e = one_row(s->db, SQL_SPOOL_UNIQUE, DB_ARGS(DB_T(tenant), DB_T(key)), &q, f);
+    return e ? e : read_entry(s, q, a, out, f);
+}
+
+err spool_replace(struct spool *s, int64_t number, struct span by, struct fault *f)
+{
+    err e = begin(s, f);
+    return e ? e : db_run(s->db, SQL_SPOOL_UNIQUE_REPLACE, f, DB_I(number), DB_T(by));
 }
 
 err spool_handed_over(struct spool *s, int64_t number, struct fault *f)
@@ -315,6 +344,8 @@ err spool_set_aside(struct spool *s, int64_t number, struct span why, struct fau
 err spool_settle(struct spool *s, int64_t upto, struct fault *f)
 {
     err e = begin(s, f);
+    if (!e)
+        e = db_run(s->db, SQL_SPOOL_UNIQUE_SETTLE, f, DB_I(upto));
     if (!e)
         e = db_run(s->db, SQL_SPOOL_SETTLE, f, DB_I(upto));
     if (!e)

@@ -42,6 +42,11 @@ struct spooled {
 /* The first one that waits to be handed over; its texts in the arena. E_END: none. E_BAD_SYNTAX, E_TOO_BIG: it
  * cannot be read, and why; its number and job.id are there. */
 MUST_USE err spool_next(struct spool *s, struct arena *a, struct spooled *out, struct fault *f);
+/* Likewise the newest one that waits with this unique key, and that none took the place of. */
+MUST_USE err spool_live(struct spool *s, struct span tenant, struct span key, struct arena *a,
+                        struct spooled *out, struct fault *f);
+/* That job took the place of this one while it waited: it is handed over as one that has ended. */
+MUST_USE err spool_replace(struct spool *s, int64_t number, struct span by, struct fault *f);
 /* The queue has answered for it. */
 MUST_USE err spool_handed_over(struct spool *s, int64_t number, struct fault *f);
 /* It cannot be handed over as things are: it makes way, is kept with the reason for a person, and waits again when the

@@ -27,14 +27,32 @@
     "  idem_key     TEXT,"                                                                     \
     "  idem_hash    INTEGER NOT NULL,"                                                         \
     "  why          TEXT NOT NULL"                                                             \
-    ") STRICT;"
+    ") STRICT;"                                                                                \
+    /* Of entries with one, also of those that are set aside; an earlier version leaves rows of entries that it deletes. */ \
+    "CREATE TABLE IF NOT EXISTS spool_unique("                                                 \
+    "  number       INTEGER PRIMARY KEY,"                                                      \
+    "  tenant       TEXT NOT NULL,"                                                            \
+    "  key          TEXT NOT NULL,"                                                            \
+    "  replaced_by  TEXT" /* the job that took its place while it waited */                    \
+    ") STRICT;"                                                                                \
+    "CREATE INDEX IF NOT EXISTS spool_unique_keys ON spool_unique(tenant,key);"
+#define SPOOL_ENTRY                                                                            \
+    "SELECT s.number,s.id,s.at,s.run_at,s.ticket,coalesce(s.idem_key,''),s.idem_hash,"         \
+    "coalesce(u.replaced_by,'') FROM spool s LEFT JOIN spool_unique u ON u.number=s.number"
 
 #define SQL_SPOOL_TABLE(X)                                                                     \
     X(SQL_SPOOL_ADD, "INSERT INTO spool(id,tenant,at,run_at,ticket,idem_key,idem_hash) VALUES(?1,?2,?3,?4,?5,?6,?7)") \
     X(SQL_SPOOL_HAS, "SELECT handed_over FROM spool WHERE id=?1")                              \
     X(SQL_SPOOL_KEY, "SELECT id,idem_hash,handed_over FROM spool WHERE tenant=?1 AND idem_key=?2")         \
-    X(SQL_SPOOL_NEXT, "SELECT number,id,at,run_at,ticket,coalesce(idem_key,''),idem_hash FROM spool"  \
-                      " WHERE handed_over=0 ORDER BY number LIMIT 1")                          \
+    X(SQL_SPOOL_NEXT, SPOOL_ENTRY " WHERE s.handed_over=0 ORDER BY s.number LIMIT 1")          \
+    X(SQL_SPOOL_UNIQUE, SPOOL_ENTRY " WHERE s.handed_over=0 AND u.tenant=?1 AND u.key=?2 AND u.replaced_by IS NULL" \
+                        " ORDER BY s.number DESC LIMIT 1")                                     \
+    X(SQL_SPOOL_UNIQUE_ADD, "INSERT OR REPLACE INTO spool_unique(number,tenant,key) VALUES(?1,?2,?3)") \
+    X(SQL_SPOOL_UNIQUE_REPLACE, "UPDATE spool_unique SET replaced_by=?2 WHERE number=?1")      \
+    X(SQL_SPOOL_UNIQUE_STRAY, "DELETE FROM spool_unique WHERE number NOT IN"                   \
+                              " (SELECT number FROM spool UNION ALL SELECT number FROM spool_aside)") \
+    X(SQL_SPOOL_UNIQUE_SETTLE, "DELETE FROM spool_unique WHERE number IN"                      \
+                               " (SELECT number FROM spool WHERE handed_over=1 AND number<=?1)") \
     X(SQL_SPOOL_DONE, "UPDATE spool SET handed_over=1 WHERE number=?1")                        \
     X(SQL_SPOOL_SETTLE, "DELETE FROM spool WHERE handed_over=1 AND number<=?1")                               \
     X(SQL_SPOOL_AGAIN, "UPDATE spool SET handed_over=0 WHERE handed_over=1")                   \

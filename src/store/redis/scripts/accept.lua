@@ -2,7 +2,7 @@
 -- ARGV: of each of some jobs, packed: id, tenant, site, class, place of the tenant, lane, fixed texts, limit, counts, prio, mark, needs, memory, run at,
 -- waits until, deadline, attempt, stall, idempotency key, hash of the request, unique key, on conflict, work or '', coalesce,
 -- max age, stale if error, pool, its site, held, when a node accepted it (0: now), failures in a row that end it (0: as configured),
--- webhook that is told of its end
+-- webhook that is told of its end, id of the job that took its place there ('': none)
 -- Reply: {R_OK, id, replayed, existing, state, source}, {R_BODY}, {R_MODE, mode}, {R_CLOSED}, {R_STATE} the id is there,
 -- {R_TAKEN, id, state}, {R_FULL}, {R_SESSION}, {R_LANES}; of several jobs {R_OK, {reply}, ...}: each is taken or not, as if the one before
 -- were there; {R_ALONE}: it is to be asked alone
@@ -20,6 +20,7 @@ if #A > 1 then
         replies[#replies + 1], some = reply, some or taken
     end
     if not some then
+        M.keep_out()
         replies[#replies + 1] = {}
         return replies
     end
@@ -27,6 +28,7 @@ if #A > 1 then
 end
 local reply, taken = M.take(M.words_of(A[1]))
 if not taken then
+    M.keep_out()
     return reply
 end
 return done(unpack(reply))

@@ -19,6 +19,21 @@ local function latest_answer(work)
     return j and j.st == SUCCEEDED and j or nil
 end
 local DROPPED = 'its lane was full, and a job that starts before it came'
+-- A node accepted it while this store was away, and it may not come in, or a newer one took its place: it ends at once, and says why.
+local LOST, REPLACED = 'job %s, which has its unique key, was live when the queue was back', 'a newer request, job %s, took its place'
+local function ended_by(words, id)
+    local text = string.format(words, (string.gsub(id, '[^%w_.-]', '?')))
+    return {text, '"' .. text .. '"'}
+end
+-- mode: core/unique.c; live, successor: that have its key. nil: it comes in.
+local function ends_by(mode, live, successor, accepted)
+    local runs = live.st == ACTIVE
+    if mode < 2 or runs ~= (mode == 3) then
+        return ended_by(LOST, live.id)
+    end
+    local other = mode == 2 and live or successor
+    return other and other.ca > accepted and ended_by(REPLACED, other.id) or nil
+end
 -- A lane that is full takes a job only in the place of another one: of equal work, or of its last one; jobs of a batch drop
 -- nobody. Whether it is not taken.
 local function is_too_deep(a, plan, l)
@@ -57,6 +72,10 @@ function M.plan(a)
         return nil, {R_STATE}
     end
 
+    if (a[33] or '') ~= '' then
+        plan.ends = ended_by(REPLACED, a[33])
+        return plan
+    end
     -- core/unique.c
     if unique ~= '' then
         local live, successor = live_of(tenant, unique, false), live_of(tenant, unique, true)
@@ -65,6 +84,12 @@ function M.plan(a)
         end
         local mode = N(a[22])
         local runs = live and live.st == ACTIVE
+        if accepted and not a.coming and live then
+            plan.ends = ends_by(mode, live, successor, accepted)
+            if plan.ends then
+                return plan
+            end
+        end
         if not a.coming and not live and call('HEXISTS', P .. 'bkeys', tenant .. '\n' .. unique) == 1 then
             return nil, {R_COMING}
         elseif a.coming and live and not (mode == 2 and not runs) and not (mode == 3 and runs) then
@@ -117,7 +142,7 @@ function M.plan(a)
     return plan
 end
 -- What accept.lua is asked for one job. The last ones that are nothing or 0 are left out; here they are nothing.
-local WORDS_OF_ONE = 32
+local WORDS_OF_ONE = 33
 local nothing
 function M.words_of(packed)
     if not nothing then
@@ -137,11 +162,12 @@ function M.foresee(a, plan)
         ahead.jobs = ahead.jobs - 1
         ahead.deep[gone.ln] = (ahead.deep[gone.ln] or 0) - 1
     end
-    if not plan.answer then
+    if not plan.answer and not plan.ends then
         ahead.jobs = ahead.jobs + 1
         ahead.deep[a[6]] = (ahead.deep[a[6]] or 0) + 1
         if a[21] ~= '' then
-            (plan.leader and ahead.blocked or ahead.live)[key] = {id = a[1], st = plan.leader and BLOCKED or READY, ln = a[6]}
+            (plan.leader and ahead.blocked or ahead.live)[key] = {id = a[1], st = plan.leader and BLOCKED or READY, ln = a[6],
+                                                                  ca = plan.accepted or now}
         end
     end
     if not ahead.lanes[a[6]] and not M.lane(a[6]) then
@@ -173,11 +199,19 @@ local function make(a, plan)
         M.wait_for(j, plan.leader, plan.how)
     end
     M.metered(l, 'a')
-    M.accept(j, plan.leader and BLOCKED or j.ra > now and SCHEDULED or READY, l)
+    local state = plan.leader and BLOCKED or j.ra > now and SCHEDULED or READY
+    if plan.ends then
+        M.enter_state(j, state, l) -- the key is another one's
+    else
+        M.accept(j, state, l)
+    end
     if plan.request then
         requests[plan.request] = a[20] .. '|' .. I(now) .. '|' .. id
     end
     M.event(j)
+    if plan.ends then
+        M.end_waiting(j, CANCELLED, plan.ends)
+    end
     if plan.answer then
         M.answer(j, plan.answer, plan.source)
     end
@@ -192,14 +226,20 @@ local function look_at(a)
         M.tenant(a[2])
         M.site(a[3])
     end
-    M.sound_indexes(a[6], plan.answer and 'e' or plan.leader and 'b' or (a[29] == '1' or N(a[14]) > now) and 's' or '')
+    M.sound_indexes(a[6], (plan.answer or plan.ends) and 'es' or plan.leader and 'b' or (a[29] == '1' or N(a[14]) > now) and 's' or '')
     if plan.leader then
         call('ZCARD', P .. 'wt:' .. plan.leader.id)
     end
-    for _, j in pairs({plan.replaces, plan.drops, plan.answer and {id = a[1], ln = a[6]}}) do
+    for _, j in pairs({plan.replaces, plan.drops, (plan.answer or plan.ends) and {id = a[1], ln = a[6]}}) do
         M.sound(j, true, true)
     end
     return plan
+end
+-- Nothing came in; what left its lane because it cannot start stays out.
+function M.keep_out()
+    if M.strayed then
+        M.flush()
+    end
 end
 -- Answers as accept.lua does, and whether there is a new job; if not, nothing was written.
 function M.take(a)
