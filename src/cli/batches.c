@@ -582,7 +582,7 @@ static int act(struct ask *a, const char *action, const char *id, const struct l
 int batches_run(struct cli *c)
 {
     const char *action = c->action, *id = NULL;
-    struct list l = {0};
+    struct list *l = arena_new_of(c->arena, struct list); /* the names of fields are many */
     int64_t limit = LIST_ROWS;
     int code = EXIT_DONE;
     bool creates = strcmp(action, "create") == 0, lists = strcmp(action, "list") == 0;
@@ -591,9 +591,9 @@ int batches_run(struct cli *c)
             "batches",
             "batches create needs a kind and targets: fulmar batches create posts @nasa @esa");
     if (creates)
-        code = wish_check(&l.wish, c, "batches");
+        code = wish_check(&l->wish, c, "batches");
     if (creates && !code)
-        code = collect(c, &l);
+        code = collect(c, l);
     else if (lists && c->limit &&
              (!span_int(span_of(c->limit), &limit) || limit < 1 || limit > LIST_MAX))
         code = cli_usage("batches", "--limit must be 1 to %d, not '%.40s'", LIST_MAX, c->limit);
@@ -605,7 +605,7 @@ int batches_run(struct cli *c)
     code = ask_open(&a, c);
     if (code)
         return code;
-    code = act(&a, action, id, &l, limit);
+    code = act(&a, action, id, l, limit);
     ask_close(&a);
     return code;
 }

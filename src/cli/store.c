@@ -466,26 +466,29 @@ static bool read_act(const struct cli *c, enum mover_act *out)
 int store_run(struct cli *c)
 {
     struct fault f = {0};
-    struct moving m = {.cli = c,
-                       .from = {.flag = "from", .address = c->from},
-                       .to = {.flag = "to", .address = c->to}};
+    struct moving *m = arena_get(c->arena, sizeof *m); /* too large for a stack */
+    m->cli = c;
+    m->from.flag = "from";
+    m->from.address = c->from;
+    m->to.flag = "to";
+    m->to.address = c->to;
     if (!c->from || !c->to)
         return cli_usage("store", "say --from and --to");
-    if (!read_act(c, &m.act))
+    if (!read_act(c, &m->act))
         return cli_usage("store",
                          "one of --dry-run, --verify and --abandon; --gone with --abandon");
     int code = cli_settings(c);
     if (code)
         return code;
-    m.limits = configured_limits(&c->settings);
-    note_made(&m);
-    err e = open_both(&m, &f);
-    code = e ? fail_with(&f, e) : run(&m);
-    if (m.from.store)
-        m.from.store->ops->close(&m.from.store);
-    if (m.to.store)
-        m.to.store->ops->close(&m.to.store);
+    m->limits = configured_limits(&c->settings);
+    note_made(m);
+    err e = open_both(m, &f);
+    code = e ? fail_with(&f, e) : run(m);
+    if (m->from.store)
+        m->from.store->ops->close(&m->from.store);
+    if (m->to.store)
+        m->to.store->ops->close(&m->to.store);
     if (code)
-        take_back(&m);
+        take_back(m);
     return code;
 }
