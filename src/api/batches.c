@@ -156,7 +156,7 @@ struct batch_request {
     struct batch_order order;
     struct batch_reply reply;
     struct batch_view view;
-    struct span id;
+    struct span id, key;
     bool cancels;  /* of a dry run: else it retries */
     uint64_t hash; /* of a body with orders, and how it is asked for: */
     bool dry, adding;
@@ -482,20 +482,23 @@ static void refuse_missing(struct body *body, const struct batch_order *o,
         }
 }
 
-static void on_callbacks(struct call *c)
+static size_t count_missing(const struct callback_wish *wishes, size_t count)
 {
-    struct batch_request *b = c->more;
+    size_t missing = 0;
+    for (size_t i = 0; i < count; i++)
+        missing += wishes[i].missing;
+    return missing;
+}
+
+static void without_missing(struct call *c)
+{
+    struct batch_request *b = request_of(c);
     struct batch_order *o = &b->order;
     struct order_refusal refusal = {0};
     struct body body = {&refusal, c->op.arena};
-    size_t missing = 0;
-    bool of_calls = false;
-    c->op.in.work.args = b;
-    for (size_t i = 0; i < o->count; i++)
-        missing += b->wishes[i].missing;
-    for (size_t i = 0; i < BATCH_CALLS; i++)
-        of_calls = of_calls || b->wishes[o->count + i].missing;
-    if (o->partial && !o->templated && !of_calls && missing < o->count)
+    bool of_calls = count_missing(b->wishes + o->count, BATCH_CALLS) > 0;
+    if (o->partial && !o->templated && !of_calls &&
+        count_missing(b->wishes, o->count) < o->count)
         leave_out(o, b->wishes, c->op.arena);
     else
         refuse_missing(&body, o, b->wishes);
@@ -503,6 +506,38 @@ static void on_callbacks(struct call *c)
         go_on(c);
     else
         answer_refusal(c->request, &refusal);
+}
+
+static err run_keyed(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
+{
+    const struct batch_request *b = args;
+    (void)a;
+    (void)now;
+    return store_batch_keyed(s, tenant_of(&b->order), b->adding ? b->id : SPAN_NONE, b->key, f);
+}
+
+/* What was taken before is answered as it was then, whatever became of the webhooks. */
+static void on_keyed(struct call *c)
+{
+    if (c->op.result == E_NOT_FOUND)
+        without_missing(c);
+    else
+        go_on(c);
+}
+
+static void on_callbacks(struct call *c)
+{
+    struct batch_request *b = c->more;
+    c->op.in.work.args = b;
+    if (!count_missing(b->wishes, b->order.count + BATCH_CALLS)) {
+        go_on(c);
+    } else if (c->key[0] && !b->dry) {
+        b->id = span_of(c->id);
+        b->key = span_of(c->key);
+        call_work(c, STORE_READ, run_keyed, b, on_keyed);
+    } else {
+        without_missing(c);
+    }
 }
 
 static struct callback_wish wish_of(const struct order *o)

@@ -63,6 +63,10 @@ struct batch_add_args {
 /* E_CONFLICT: sealed; E_TOO_BIG: above BATCH_JOBS_MOST. */
 MUST_USE err store_batch_add(struct store *s, const struct batch_add_args *args, wall now,
                              struct arena *a, struct batch_reply *out, struct fault *f);
+/* Whether a request with this key made a batch of the tenant, or added to `batch` when that is not empty, whatever it was about.
+ * E_NOT_FOUND: none did. */
+MUST_USE err store_batch_keyed(struct store *s, struct span tenant, struct span batch,
+                               struct span key, struct fault *f);
 /* No more jobs. Sealing twice is fine. E_NOT_FOUND. */
 MUST_USE err store_batch_seal(struct store *s, struct span id, wall now, struct fault *f);
 

@@ -270,6 +270,10 @@
         (struct store *s, struct span id, struct arena *a, struct batch_view *out, \
         struct fault *f), \
         (s, id, a, out, f)) \
+    OPERATION(err, batch_keyed, \
+        (struct store *s, struct span tenant, struct span batch, struct span key, \
+        struct fault *f), \
+        (s, tenant, batch, key, f)) \
     OPERATION(err, batches, \
         (struct store *s, struct span after, size_t limit, struct arena *a, \
         struct batch_view **out, size_t *out_count, bool *out_more, struct fault *f), \

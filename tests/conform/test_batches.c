@@ -311,15 +311,28 @@ static void a_batch_larger_than_the_queue_is_refused_whole(void **state)
     assert_int_equal(jobs_in(-1), 0);
 }
 
+/* batch: that it was added to; empty: that it made one. */
+static err keyed(const char *tenant, struct span batch, const char *key)
+{
+    return store_batch_keyed(w->s, span_of(tenant), batch, span_of(key), &w->f);
+}
+
 static void the_same_key_gives_the_same_batch(void **state)
 {
     (void)state;
     struct batch_args args = args_of(3);
     struct batch_reply reply;
+    args.tenant = SPAN("default");
     args.idempotency_key = SPAN("k1");
     args.request_hash = 5;
+    assert_int_equal(keyed("default", SPAN_NONE, "k1"), E_NOT_FOUND);
     assert_int_equal(create(&args, &reply), E_OK);
+    assert_int_equal(keyed("default", SPAN_NONE, "k1"), E_OK);
+    assert_int_equal(keyed("other", SPAN_NONE, "k1"), E_NOT_FOUND);
+    assert_int_equal(keyed("default", SPAN_NONE, "k2"), E_NOT_FOUND);
+    assert_int_equal(keyed("default", args.id, "k1"), E_NOT_FOUND);
     struct batch_args again = args_of(3);
+    again.tenant = SPAN("default");
     again.idempotency_key = SPAN("k1");
     again.request_hash = 5;
     assert_int_equal(create(&again, &reply), E_OK);
@@ -993,6 +1006,11 @@ static void an_addition_may_be_asked_for_again(void **state)
         make_orders(4);
     }
     assert_int_equal(batch(reply.id).counts[JOB_READY], 5);
+    assert_int_equal(keyed("default", add.id, "part 1"), E_OK);
+    assert_int_equal(keyed("default", add.id, "part 2"), E_NOT_FOUND);
+    assert_int_equal(keyed("default", SPAN_NONE, "part 1"), E_NOT_FOUND);
+    assert_int_equal(keyed("default", SPAN("bat_01ARZ3NDEKTSV4RRFFQ69G5FAZ"), "part 1"),
+                     E_NOT_FOUND);
     add.request_hash = 4;
     begin();
     assert_int_equal(store_batch_add(w->s, &add, now(), w->a, &reply, &w->f), E_BAD_INPUT);

@@ -213,6 +213,42 @@ static void a_request_that_is_repeated_is_not_refused_for_a_webhook_that_is_gone
     refused("POST", "/v1/jobs", body, 422, "/callback/webhook_id", "there is no webhook");
 }
 
+static void a_batch_that_is_repeated_is_not_refused_for_a_webhook_that_is_gone(void **state)
+{
+    (void)state;
+    char secret[512], whole[512], more[256], batch[512], jobs[600];
+    make("{" URL ",\"types\":[]}", secret);
+    snprintf(whole, sizeof whole,
+             "{\"open\":true,\"mode\":\"partial\",\"jobs\":[" ORDER
+             ",{\"kind\":\"posts\",\"target\":\"@c\"}]}",
+             id);
+    snprintf(more, sizeof more, "{\"jobs\":[" ORDER "]}", id);
+    if_match = "Idempotency-Key: batch-gone";
+    struct answer_of a = ask("POST", "/v1/batches", whole);
+    assert_int_equal(a.status, 202);
+    member(&a.body, "id", batch);
+    buf_free(&a.body);
+    snprintf(jobs, sizeof jobs, "/v1/batches/%s/jobs", batch);
+    if_match = "Idempotency-Key: batch-gone-more";
+    EXPECT("POST", jobs, more, 202, "id", batch, "counts.total", "3");
+    at("");
+    if_match = "If-Match: *";
+    a = ask("DELETE", path, "");
+    assert_int_equal(a.status, 204);
+    buf_free(&a.body);
+    if_match = "Idempotency-Key: batch-gone-more";
+    EXPECT("POST", jobs, more, 202, "id", batch, "counts.total", "3", "added", "1");
+    if_match = "Idempotency-Key: batch-gone";
+    EXPECT("POST", "/v1/batches", whole, 202, "id", batch, "counts.total", "3", "refused",
+           "[]");
+    EXPECT("POST", "/v1/batches", more, 422, "code", "idempotency_mismatch");
+    refused("POST", jobs, more, 422, "/jobs/0/callback/webhook_id", "there is no webhook");
+    if_match = "Idempotency-Key: batch-gone-new";
+    refused("POST", "/v1/batches", more, 422, "/jobs/0/callback/webhook_id",
+            "there is no webhook");
+    if_match = NULL;
+}
+
 static void deliveries_are_asked_for_listed_and_sent_again(void **state)
 {
     (void)state;
@@ -264,6 +300,7 @@ int main(void)
         cmocka_unit_test(an_order_names_a_webhook_that_is_there),
         cmocka_unit_test(orders_of_a_batch_name_webhooks_that_are_there),
         cmocka_unit_test(a_request_that_is_repeated_is_not_refused_for_a_webhook_that_is_gone),
+        cmocka_unit_test(a_batch_that_is_repeated_is_not_refused_for_a_webhook_that_is_gone),
         cmocka_unit_test(deliveries_are_asked_for_listed_and_sent_again),
         cmocka_unit_test(there_are_thirty_two_at_most),
     };

@@ -458,6 +458,20 @@ err redis_batch_add(struct store *s, const struct batch_add_args *args, wall now
     return order_end(s, &o, e, &r, args->id, connections, now, out, f);
 }
 
+err redis_batch_keyed(struct store *s, struct span tenant, struct span batch, struct span key,
+                      struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    store_fresh(s);
+    call_text(&c, SPAN("keyed"));
+    call_text(&c, batch);
+    call_text(&c, tenant);
+    call_text(&c, key);
+    err e = store_look(s, SCRIPT_BATCH, &c, (wall){0}, &r, f);
+    return !e && said(&r) == SAID_NONE ? asked_no_key(f) : e;
+}
+
 /* ---- seal, cancel, retry ---- */
 
 static err act(struct store *s, struct call *c, struct span id, wall now, struct reply *out,

@@ -468,6 +468,24 @@ static err find_added(struct store *s, const struct batch *b, const struct batch
     return e;
 }
 
+err sqlite_batch_keyed(struct store *s, struct span tenant, struct span batch, struct span key,
+                       struct fault *f)
+{
+    struct query *q;
+    struct batch b;
+    if (!s->db)
+        return fail(f, E_STORE, "the job store is closed");
+    err e = batch.n ? find_batch(s, batch, &b, f) : E_OK;
+    if (!e)
+        e = batch.n ? db_ask(s->db, SQL_BATCH_ADDED, &q, f, DB_I(b.bid), DB_T(key))
+                    : db_ask(s->db, SQL_BATCH_BY_KEY, &q, f, DB_T(tenant), DB_T(key));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    db_end(q);
+    return e == E_END ? asked_no_key(f) : e;
+}
+
 static err add_to(struct store *s, struct batch *b, const struct batch_add_args *args, wall now,
                   struct arena *a, struct batch_reply *reply, struct fault *f)
 {

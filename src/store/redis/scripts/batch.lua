@@ -4,6 +4,7 @@
 -- callback: ticket, its job or '', or else why there can be none, the same as JSON; jobs, or '' and how many were staged
 -- 'add', id, partial, key or '', hash, most jobs of a batch, how many, jobs, or '', how many were staged, and the token
 -- 'stage', token, the batch or '' (a new one), partial, tenant, key or '', hash, number of the first job, jobs: batch_pieces.lua
+-- 'keyed', a batch or '' (of a new one), tenant, key: {R_NONE}: no request with it was taken
 -- 'view', id; 'list', id behind which, how many (at most 50); 'next', id, number: the first job with this or a higher one
 -- Reply: {R_OK, '', added, {index, refusal, ...}, ..., {}}: the refused ones; nothing was written when none was added or, without
 -- partial, one refused: {R_END, '', 0, {…}, ..., {}}; {R_OK, id, added} of a key that was used; {R_BODY}, {R_STATE}, {R_NONE}, {R_CLOSED} sealed,
@@ -205,8 +206,15 @@ local function next_job(b)
     return {R_OK, first[2], first[1], j and j.sf ~= '' and j.sf or first[1]}
 end
 
+local function keyed()
+    local key = id == '' and P .. 'bidem' or P .. 'b:' .. id .. ':a'
+    return {call('HEXISTS', key, id == '' and A[3] .. '\n' .. A[4] or A[4]) == 1 and R_OK or R_NONE}
+end
+
 if verb == 'create' then
     return create()
+elseif verb == 'keyed' then
+    return keyed()
 elseif verb == 'stage' then
     return stage()
 elseif verb == 'list' then
