@@ -28,6 +28,8 @@ static const char *const records_query[] = {"after", "limit", "fields", NULL};
 static const char *const dry_query[] = {"dry_run", NULL};
 static const char *const queues_query[] = {"tenant", "site",   "troubled", "limit",
                                            "after",  "fields", NULL};
+static const char *const breakers_query[] = {"kind",  "state",  "all", "limit",
+                                             "after", "fields", NULL};
 static const char *const effective_query[] = {"tenant", "site", "class", NULL};
 static const char *const page_query[] = {"limit", "after", "fields", NULL};
 static const char *const rows_query[] = {"fields", NULL};
@@ -113,7 +115,28 @@ static const struct route routes[] = {
     {"/v1/queues/{lane}/open", "POST", true, no_query, queues_open, false},
     {"/v1/queues/{lane}/unblock", "POST", true, no_query, queues_unblock, false},
     {"/v1/queues/{lane}/purge", "POST", true, dry_query, queues_purge, false},
-    {"/v1/breakers", "GET, HEAD", true, page_query, breakers_list, false},
+    {"/v1/breakers", "GET, HEAD", true, breakers_query, breakers_list, false},
+    {"/v1/breakers/store", "GET, HEAD", true, no_query, breakers_store, false},
+    {"/v1/breakers/store/open", "POST", true, no_query, breakers_store_act, false},
+    {"/v1/breakers/store/close", "POST", true, no_query, breakers_store_act, false},
+    {"/v1/breakers/store/reset", "POST", true, no_query, breakers_store_act, false},
+    {"/v1/breakers/sites/{name}", "GET, HEAD", true, no_query, breakers_site, false},
+    {"/v1/breakers/sites/{name}/open", "POST", true, dry_query, breakers_site_open, false},
+    {"/v1/breakers/sites/{name}/close", "POST", true, dry_query, breakers_site_close, false},
+    {"/v1/breakers/sites/{name}/reset", "POST", true, dry_query, breakers_site_reset, false},
+    {"/v1/breakers/sessions/{name}", "GET, HEAD", true, no_query, breakers_session, false},
+    {"/v1/breakers/sessions/{name}/open", "POST", true, no_query, breakers_session_open, false},
+    {"/v1/breakers/sessions/{name}/close", "POST", true, no_query, breakers_session_close,
+     false},
+    {"/v1/breakers/sessions/{name}/reset", "POST", true, no_query, breakers_session_reset,
+     false},
+    {"/v1/breakers/webhooks/{webhook}", "GET, HEAD", true, no_query, breakers_webhook, false},
+    {"/v1/breakers/webhooks/{webhook}/open", "POST", true, no_query, breakers_webhook_open,
+     false},
+    {"/v1/breakers/webhooks/{webhook}/close", "POST", true, no_query, breakers_webhook_close,
+     false},
+    {"/v1/breakers/webhooks/{webhook}/reset", "POST", true, no_query, breakers_webhook_reset,
+     false},
     {"/v1/breakers/{lane}", "GET, HEAD", true, no_query, breakers_show, false},
     {"/v1/breakers/{lane}/open", "POST", true, no_query, breakers_open, false},
     {"/v1/breakers/{lane}/close", "POST", true, no_query, breakers_close, false},
@@ -138,6 +161,8 @@ static const struct route routes[] = {
     {"/v1/limits/tenants/{name}", "PATCH", true, no_query, limits_set_tenant, false},
     {"/v1/limits/sites/{name}", "PUT", true, no_query, limits_set_site, false},
     {"/v1/limits/sites/{name}", "PATCH", true, no_query, limits_set_site, false},
+    {"/v1/limits/webhooks/{webhook}", "PUT", true, no_query, limits_set_webhook, false},
+    {"/v1/limits/webhooks/{webhook}", "PATCH", true, no_query, limits_set_webhook, false},
     {"/v1/mode", "GET, HEAD", true, no_query, mode_show, false},
     {"/v1/mode", "PUT", true, no_query, mode_put, false},
     {"/v1/sessions", "POST", true, no_query, sessions_create, false},
@@ -171,6 +196,11 @@ static const struct route routes[] = {
     {"/v1/operations/{operation}/cancel", "POST", true, no_query, operations_cancel, false},
 };
 enum { ROUTES = sizeof routes / sizeof routes[0] };
+
+bool api_knows_site(const struct api *a, struct span name)
+{
+    return packs_find(a->config.packs, name) != PACKS_MAX;
+}
 
 /* ---- answers ---- */
 

@@ -130,6 +130,7 @@ void call_work(struct call *c, enum store_verb verb,
 /* Answers with a stream of NDJSON about the job c->id, or 404. on_pull's request->owner is the call. */
 void call_stream_lines(struct call *c, void (*on_pull)(void *ctx, struct request *r));
 
+bool api_knows_site(const struct api *a, struct span name); /* there is a pack */
 struct buf answer_buf(void);
 /* Sends what is in the buf, which is freed; headers: name, value, …, NULL, or NULL. */
 void answer_json(struct request *r, int status, struct buf *body, const char *const *headers);
@@ -275,11 +276,33 @@ void queues_open(struct api *a, struct request *r, struct span lane);
 void queues_unblock(struct api *a, struct request *r, struct span lane);
 void queues_metrics(struct api *a, struct request *r, struct span lane);
 void queues_purge(struct api *a, struct request *r, struct span lane);
-void breakers_list(struct api *a, struct request *r, struct span id);
+enum { QUEUES_TTL_S = 600 }; /* as long as nothing is said */
+/* {"by": …, "reason": …, "ttl_s": …} into c->change; a ttl_s where it is not NULL. False: answered. */
+MUST_USE bool queues_read_note(struct call *c, bool says_why, int64_t *ttl_s);
+/* Query parameter that is true or false; false: answered 400. */
+MUST_USE bool query_flag(struct request *r, const char *name, bool *out);
 void breakers_show(struct api *a, struct request *r, struct span lane);
 void breakers_open(struct api *a, struct request *r, struct span lane);
 void breakers_close(struct api *a, struct request *r, struct span lane);
 void breakers_reset(struct api *a, struct request *r, struct span lane);
+
+/* ---- breakers.c: those of all kinds; of one queue: queues.c ---- */
+void breakers_put_lane(struct json_w *w, const struct lane_view *lane, wall now);
+void breakers_list(struct api *a, struct request *r, struct span id);
+void breakers_store(struct api *a, struct request *r, struct span id);
+void breakers_store_act(struct api *a, struct request *r, struct span id);
+void breakers_site(struct api *a, struct request *r, struct span site);
+void breakers_site_open(struct api *a, struct request *r, struct span site);
+void breakers_site_close(struct api *a, struct request *r, struct span site);
+void breakers_site_reset(struct api *a, struct request *r, struct span site);
+void breakers_session(struct api *a, struct request *r, struct span name);
+void breakers_session_open(struct api *a, struct request *r, struct span name);
+void breakers_session_close(struct api *a, struct request *r, struct span name);
+void breakers_session_reset(struct api *a, struct request *r, struct span name);
+void breakers_webhook(struct api *a, struct request *r, struct span id);
+void breakers_webhook_open(struct api *a, struct request *r, struct span id);
+void breakers_webhook_close(struct api *a, struct request *r, struct span id);
+void breakers_webhook_reset(struct api *a, struct request *r, struct span id);
 
 /* ---- workers.c ---- */
 void workers_list(struct api *a, struct request *r, struct span id);
@@ -300,6 +323,7 @@ void limits_show(struct api *a, struct request *r, struct span id);
 void limits_set_all(struct api *a, struct request *r, struct span id);
 void limits_set_tenant(struct api *a, struct request *r, struct span name);
 void limits_set_site(struct api *a, struct request *r, struct span name);
+void limits_set_webhook(struct api *a, struct request *r, struct span id);
 void limits_effective(struct api *a, struct request *r, struct span id);
 void mode_show(struct api *a, struct request *r, struct span id);
 void mode_put(struct api *a, struct request *r, struct span id);

@@ -1,4 +1,5 @@
 #include "api/lane_view.h"
+#include "api/breaker_view.h"
 #include "api/view.h"
 
 #include "base/need.h"
@@ -11,15 +12,6 @@ static void put_text(struct json_w *w, const char *key, struct span text)
 }
 
 /* ---- in words ---- */
-
-static const char *breaker_name(enum breaker_state s)
-{
-    static const char *const names[] = {[BREAKER_CLOSED] = "closed",
-                                        [BREAKER_OPEN] = "open",
-                                        [BREAKER_HALF_OPEN] = "half_open"};
-    need((unsigned)s < sizeof names / sizeof *names);
-    return names[s];
-}
 
 /* "paused by anna since 2026-02-06T21:09:45Z: the disk is replaced" */
 static void add_stop(struct buf *out, const char *what, const struct lane_note *note)
@@ -41,8 +33,10 @@ static void add_until(struct buf *out, int64_t ms)
         buf_fmt(out, " until %s", when_text((wall){ms}, when));
 }
 
-static void add_breaker(struct buf *out, const struct lane_view *lane)
+void lane_breaker_trouble(struct buf *out, const struct lane_view *lane)
 {
+    if (lane->breaker.state == BREAKER_CLOSED)
+        return;
     if (lane->breaker_forced_until_ms) {
         buf_add_text(out, "its breaker was opened by hand");
         add_until(out, lane->breaker_forced_until_ms);
@@ -75,7 +69,7 @@ void lane_trouble(struct buf *out, const struct lane_view *lane, wall now)
                  &lane->pause);
     if (lane->breaker.state != BREAKER_CLOSED) {
         next(out, before);
-        add_breaker(out, lane);
+        lane_breaker_trouble(out, lane);
     }
     if (lane->blocked_until_ms > now.ms) {
         next(out, before);
@@ -154,7 +148,7 @@ static void put_note(struct json_w *w, const struct lane_note *note)
 static void put_breaker_members(struct json_w *w, const struct lane_view *lane, wall now)
 {
     const struct breaker *b = &lane->breaker;
-    json_kv_cstr(w, "state", breaker_name(b->state));
+    json_kv_cstr(w, "state", breaker_state_names[b->state]);
     json_kv_int(w, "failures", b->fails);
     json_kv_int(w, "openings", b->trips);
     view_time(w, "until", b->state == BREAKER_OPEN && b->until_ms > now.ms ? b->until_ms : 0);
@@ -213,22 +207,6 @@ void view_lane(struct json_w *w, const struct lane_view *lane, wall now)
     buf_free(&words);
 }
 
-void view_breaker(struct json_w *w, const struct lane_view *lane, wall now)
-{
-    json_open(w);
-    json_kv_cstr(w, "object", "breaker");
-    json_kv_text(w, "queue", lane->name);
-    put_breaker_members(w, lane, now);
-    json_kv_int(w, "ready", lane->ready);
-    json_kv_int(w, "active", lane->active);
-    json_key(w, "links");
-    json_open(w);
-    put_link(w, "self", "/v1/breakers/", lane->name);
-    put_link(w, "queue", "/v1/queues/", lane->name);
-    json_close(w);
-    json_close(w);
-}
-
 /* ---- limits ---- */
 
 static void put_rate(struct json_w *w, int64_t every_ms, int64_t burst)
@@ -248,7 +226,7 @@ void view_limit(struct json_w *w, const struct limit_view *limit)
     json_kv_int(w, "max_running", limit->max_active);
     if (limit->scope == LIMIT_TENANT)
         json_kv_int(w, "weight", limit->weight);
-    if (limit->scope == LIMIT_SITE)
+    if (limit->scope == LIMIT_SITE || limit->scope == LIMIT_WEBHOOK)
         put_rate(w, limit->emit_ms, limit->burst);
     json_kv_int(w, "running", limit->active);
     json_close(w);

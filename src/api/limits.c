@@ -5,6 +5,7 @@
 #include "api/terms.h"
 #include "api/view.h"
 
+#include "core/webhook.h"
 #include "os/clock.h"
 
 enum {
@@ -53,6 +54,7 @@ static void on_limits(struct call *c)
     view_limit(&w, &c->op.out.limits.limits[0]);
     put_limits(&w, "tenants", LIMIT_TENANT, c);
     put_limits(&w, "sites", LIMIT_SITE, c);
+    put_limits(&w, "webhooks", LIMIT_WEBHOOK, c);
     json_key(&w, "requests");
     caps_put(&w, c->api);
     json_close(&w);
@@ -70,6 +72,8 @@ void limits_show(struct api *a, struct request *r, struct span id)
 
 static void on_set(struct call *c)
 {
+    if (!c->op.result && c->limit.scope == LIMIT_WEBHOOK && c->api->config.webhook_changed)
+        c->api->config.webhook_changed(c->api->config.ctx);
     if (!call_failed(c))
         call_post(c, STORE_LIMITS, on_limits);
 }
@@ -80,12 +84,14 @@ static bool read_limit(struct body *b, struct json_parser *parser, struct span t
     static const char *const of_all[] = {"max_running", NULL};
     static const char *const of_tenant[] = {"max_running", "weight", NULL};
     static const char *const of_site[] = {"max_running", "rate", NULL};
-    static const char *const *const members[] = {of_all, of_tenant, of_site};
+    static const char *const *const members[] = {of_all, of_tenant, of_site, of_site};
     static const char *const rates[] = {"every_ms", "burst", NULL};
     struct json root, rate;
     if (!body_read(b, parser, text, false, members[out->scope], &root))
         return false;
-    body_number(b, root, "", "max_running", 0, RUNNING_MAX, &out->max_active);
+    body_number(b, root, "", "max_running", 0,
+                out->scope == LIMIT_WEBHOOK ? WEBHOOK_AT_ONCE_MOST : RUNNING_MAX,
+                &out->max_active);
     body_number(b, root, "", "weight", 1, WEIGHT_MAX, &out->weight);
     if (body_given(root, "rate", &rate) && json_is(rate, JSON_OBJECT)) {
         body_members(b, rate, "/rate", rates);
@@ -142,20 +148,17 @@ void limits_set_tenant(struct api *a, struct request *r, struct span name)
     set_one(a, r, LIMIT_TENANT, name);
 }
 
-static bool site_known(const struct api *a, struct span name)
-{
-    for (size_t i = 0; i < a->config.packs->count; i++)
-        if (span_eq(pack_name(a->config.packs->pack[i]), name))
-            return true;
-    return false;
-}
-
 void limits_set_site(struct api *a, struct request *r, struct span name)
 {
-    if (site_known(a, name))
+    if (api_knows_site(a, name))
         set_one(a, r, LIMIT_SITE, name);
     else
         answer_problem(r, 404, "not_found", "there is no site pack of this name");
+}
+
+void limits_set_webhook(struct api *a, struct request *r, struct span id)
+{
+    set_one(a, r, LIMIT_WEBHOOK, id);
 }
 
 /* ---- GET /v1/limits/effective ---- */

@@ -18,7 +18,6 @@ enum {
     DEPTH_MAX = 10000000,
     BURST_MAX = 10000,
     EVERY_MAX_MS = 86400000,
-    TTL_S = 600,
     TTL_MAX_S = 86400,
 };
 
@@ -47,7 +46,7 @@ static void answer_lane(struct call *c, const struct lane_view *lane)
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
     if (c->breaker)
-        view_breaker(&w, lane, clock_wall());
+        breakers_put_lane(&w, lane, clock_wall());
     else
         view_lane(&w, lane, clock_wall());
     buf_add_char(&body, '\n');
@@ -99,12 +98,8 @@ static void answer_lanes(struct call *c, const struct lane_list *l)
     struct buf body = answer_buf();
     struct json_w w = view_list(&body);
     wall now = clock_wall();
-    for (size_t i = 0; i < l->count && i < l->limit; i++) {
-        if (c->breaker)
-            view_breaker(&w, &l->lanes[i], now);
-        else
-            view_lane(&w, &l->lanes[i], now);
-    }
+    for (size_t i = 0; i < l->count && i < l->limit; i++)
+        view_lane(&w, &l->lanes[i], now);
     answer_list(c->request, 200, &body, &w, l->limit,
                 l->count > l->limit ? l->lanes[l->limit - 1].name : SPAN_NONE);
 }
@@ -141,7 +136,7 @@ static bool query_word(struct call *c, const char *name, struct span *out)
     return false;
 }
 
-static bool query_flag(struct request *r, const char *name, bool *out)
+bool query_flag(struct request *r, const char *name, bool *out)
 {
     struct span text;
     if (!request_query(r, name, &text))
@@ -153,13 +148,12 @@ static bool query_flag(struct request *r, const char *name, bool *out)
     return false;
 }
 
-static void list(struct api *a, struct request *r, bool breakers)
+void queues_list(struct api *a, struct request *r, struct span id)
 {
     int64_t limit = LIST_LIMIT;
     struct span after;
-    struct call *c = call_new(a, r, SPAN_NONE);
-    struct lanes_query q = {.breakers = breakers};
-    c->breaker = breakers;
+    struct call *c = call_new(a, r, id);
+    struct lanes_query q = {0};
     if (!query_number(r, "limit", 1, LIST_MAX, &limit) || !query_word(c, "tenant", &q.tenant) ||
         !query_word(c, "site", &q.site) || !query_flag(r, "troubled", &q.troubled))
         return;
@@ -175,18 +169,6 @@ static void list(struct api *a, struct request *r, bool breakers)
     call_post(c, STORE_LANES, on_listed);
 }
 
-void queues_list(struct api *a, struct request *r, struct span id)
-{
-    (void)id;
-    list(a, r, false);
-}
-
-void breakers_list(struct api *a, struct request *r, struct span id)
-{
-    (void)id;
-    list(a, r, true);
-}
-
 /* ---- changing ---- */
 
 static void on_changed(struct call *c)
@@ -200,10 +182,7 @@ static bool site_known(const struct api *a, struct span lane)
     struct lane_name parts;
     if (!lane_name_parse(lane, &parts) || parts.class == LANE_QUARANTINE)
         return false;
-    for (size_t i = 0; i < a->config.packs->count; i++)
-        if (span_eq(pack_name(a->config.packs->pack[i]), parts.site))
-            return true;
-    return false;
+    return api_knows_site(a, parts.site);
 }
 
 /* The settings, when they are still what the client saw: in one transaction. */
@@ -240,8 +219,7 @@ static void change(struct call *c)
     ask_lane(c, on_found);
 }
 
-/* {"by": …, "reason": …, "ttl_s": …}; false: answered. */
-static bool read_note(struct call *c, bool says_why, int64_t *ttl_s)
+bool queues_read_note(struct call *c, bool says_why, int64_t *ttl_s)
 {
     static const char *const members[] = {"by", "reason", NULL};
     static const char *const members_ttl[] = {"by", "reason", "ttl_s", NULL};
@@ -272,7 +250,7 @@ static void act(struct api *a, struct request *r, struct span lane, enum lane_ac
 {
     struct call *c = call_new(a, r, SPAN_NONE);
     c->change.act = act;
-    if (read_name(c, lane) && read_note(c, says_why, NULL))
+    if (read_name(c, lane) && queues_read_note(c, says_why, NULL))
         change(c);
 }
 
@@ -304,11 +282,11 @@ void queues_unblock(struct api *a, struct request *r, struct span lane)
 static void act_breaker(struct api *a, struct request *r, struct span lane, enum lane_act act,
                         bool held)
 {
-    int64_t ttl_s = TTL_S;
+    int64_t ttl_s = QUEUES_TTL_S;
     struct call *c = call_new(a, r, SPAN_NONE);
     c->breaker = true;
     c->change.act = act;
-    if (!read_name(c, lane) || !read_note(c, held, held ? &ttl_s : NULL))
+    if (!read_name(c, lane) || !queues_read_note(c, held, held ? &ttl_s : NULL))
         return;
     if (held)
         c->change.until_ms = clock_wall().ms + ttl_s * 1000;
@@ -542,7 +520,8 @@ void queues_purge(struct api *a, struct request *r, struct span lane)
 {
     bool dry = false;
     struct call *c = call_new(a, r, SPAN_NONE);
-    if (!query_flag(r, "dry_run", &dry) || !read_name(c, lane) || !read_note(c, true, NULL))
+    if (!query_flag(r, "dry_run", &dry) || !read_name(c, lane) ||
+        !queues_read_note(c, true, NULL))
         return;
     if (dry) {
         ask_lane(c, on_dry);

@@ -43,11 +43,17 @@ static struct call *begin(struct api *a, struct request *r, struct span id)
 
 /* ---- views ---- */
 
+/* Also by hand. */
+static int64_t rests_until(const struct webhook_view *v)
+{
+    return v->rest_ms > v->hand.until_ms ? v->rest_ms : v->hand.until_ms;
+}
+
 static const char *state_of(const struct webhook_view *v, wall now)
 {
     if (!v->enabled)
         return "disabled";
-    return v->rest_ms > now.ms ? "resting" : v->fails ? "failing" : "active";
+    return rests_until(v) > now.ms ? "resting" : v->fails ? "failing" : "active";
 }
 
 static void put_types(struct json_w *w, struct span types)
@@ -71,7 +77,7 @@ static void put_status(struct json_w *w, const struct webhook_view *v, wall now)
     json_kv_int(w, "events_behind", v->behind);
     json_kv_int(w, "failures_in_a_row", v->fails);
     view_time(w, "failing_since", v->failing_ms);
-    view_time(w, "rests_until", v->rest_ms > now.ms ? v->rest_ms : 0);
+    view_time(w, "rests_until", rests_until(v) > now.ms ? rests_until(v) : 0);
     json_kv_int(w, "delivered", v->delivered);
     json_kv_int(w, "failed_attempts", v->failed);
     json_kv_int(w, "dead", v->dead);

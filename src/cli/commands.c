@@ -82,7 +82,7 @@ static const struct flag flags[] = {
     {"csv", 0, NULL, FLAG_SWITCH, AT(csv), "the same as -o csv"},
     {"out", 0, "FILE", FLAG_VALUE, AT(out), "get, posts, users: write the records there, all or nothing, - is standard output; with --media download a folder; artifacts: a folder"},
     {"media", 0, "urls|download", FLAG_VALUE, AT(media), "urls of media in the records (default), or their files as well"},
-    {"state", 0, "STATE", FLAG_VALUE, AT(state), "webhooks deliveries: only pending, delivered or dead ones; else only jobs that are blocked, scheduled, ready, active, succeeded, dead, cancelled or expired"},
+    {"state", 0, "STATE", FLAG_VALUE, AT(state), "webhooks deliveries: only pending, delivered or dead ones; breakers list: closed, open, half_open; else only jobs that are blocked, scheduled, ready, active, succeeded, dead, cancelled or expired"},
     {"hours", 0, "N", FLAG_VALUE, AT(hours), "fields only: the last hours that are looked at, 1-744; default 24"},
     {"targets", 0, "FILE", FLAG_VALUE, AT(targets), "create: one target a line; - is standard input"},
     {"name", 0, "TEXT", FLAG_VALUE, AT(name), "create: what the batch is called; webhooks add, set: what it is for"},
@@ -93,9 +93,9 @@ static const struct flag flags[] = {
     {"on-complete", 0, "JOB", FLAG_VALUE, AT(on_complete), "create: a job when all have ended, once: 'profile @nasa'"},
     {"on-success", 0, "JOB", FLAG_VALUE, AT(on_success), "create: a job when all have succeeded, once"},
     {"key", 0, "KEY", FLAG_VALUE, AT(key), "create: asked for again with the same key it is the same batch"},
-    {"kind", 0, "KIND", FLAG_VALUE, AT(kind), "only jobs of this kind: posts, search, ..."},
+    {"kind", 0, "KIND", FLAG_VALUE, AT(kind), "only jobs of this kind: posts, search, ...; breakers list: queue, site, session, webhook, store"},
     {"fingerprint", 0, "PRINT", FLAG_VALUE, AT(fingerprint), "only this group, as dead list shows it"},
-    {"all", 0, NULL, FLAG_SWITCH, AT(all), "dead retry, delete: all dead jobs; batches posts, users: also what another job of it has brought"},
+    {"all", 0, NULL, FLAG_SWITCH, AT(all), "dead retry, delete: all dead jobs; breakers list: also those that are simply closed; batches posts, users: also what another job of it has brought"},
     {"per-minute", 0, "N", FLAG_VALUE, AT(per_minute), "retry, retry-failed: at most so many jobs a minute, 1-6000"},
     {"reset", 0, NULL, FLAG_SWITCH, AT(reset), "retry, retry-failed: read from the beginning of the list again; else it goes on where it was"},
     {"types", 0, "NAMES", FLAG_VALUE, AT(types), "add, set: the events it is told of: job.finished,batch.*; none: only of jobs whose --callback it is; else what ends jobs and batches"},
@@ -200,13 +200,14 @@ static const struct command commands[] = {
     {"browsers", "recycle", "NUMBER", SERVED " reason ", hands_run, "another one takes its place when its pages are done"},
 
     {"limits", "show", "", SERVED, limits_run, "all limits above queues"},
-    {"limits", "set", "all|tenant|site [NAME]", SERVED WHY " max-running weight every burst ", limits_run, "changes one"},
+    {"limits", "set", "all|tenant|site|webhook [NAME]", SERVED WHY " max-running weight every burst ", limits_run, "changes one"},
     {"limits", "explain", "", SERVED " tenant site class ", limits_run, "which limit wins, and why"},
 
-    {"breakers", "list", "", SERVED, breakers_run, "those that are not simply closed"},
-    {"breakers", "open", "QUEUE", SERVED WHY " ttl ", breakers_run, "no job of the queue starts"},
-    {"breakers", "close", "QUEUE", SERVED WHY " ttl ", breakers_run, "they start whatever the site does"},
-    {"breakers", "reset", "QUEUE", SERVED WHY " ttl ", breakers_run, "closed, and it works by itself again"},
+    {"breakers", "list", "", SERVED " kind state all ", breakers_run, "those that are not simply closed"},
+    {"breakers", "show", "KEY", SERVED, breakers_run, "one of them"},
+    {"breakers", "open", "KEY", SERVED WHY " ttl dry-run ", breakers_run, "nothing of it starts"},
+    {"breakers", "close", "KEY", SERVED WHY " ttl dry-run ", breakers_run, "it starts, whatever failed"},
+    {"breakers", "reset", "KEY", SERVED WHY " ttl dry-run ", breakers_run, "closed, and it works by itself again"},
 
     {"nodes", "list", "", SERVED, nodes_run, "each, what it can do, and when it was last heard of"},
 
@@ -392,12 +393,14 @@ static const struct verb verbs[] = {
      "fulmar limits set all --max-running 8\n"
      "fulmar limits set tenant press --max-running 4 --weight 200\n"
      "fulmar limits set site x --max-running 3 --every 2s --burst 2\n"
+     "fulmar limits set webhook whk_... --max-running 2 --every 500ms\n"
      "fulmar limits explain [--tenant press] [--site x] [--class bulk]\n",
      "What is not named stays as it is. They stay over restarts.\n"},
-    {"breakers", "list", "breakers of queues whose site failed too often in a row",
-     "fulmar breakers list\n"
-     "fulmar breakers open|close QUEUE --reason TEXT [--ttl 1h]\n"
-     "fulmar breakers reset QUEUE\n",
+    {"breakers", "list", "what keeps work from starting for a time: of queues, sites, sessions, webhooks, the store",
+     "fulmar breakers list [--kind queue|site|session|webhook|store] [--state closed|open|half_open] [--all]\n"
+     "fulmar breakers show default/x/normal | sites/x | sessions/NAME | webhooks/ID | store\n"
+     "fulmar breakers open|close KEY --reason TEXT [--ttl 1h]\n"
+     "fulmar breakers reset KEY\n",
      "open: no job of the queue starts; close: they start whatever the site does; both end by themselves.\n"
      "reset: closed, what was counted is forgotten, and it works by itself again.\n"},
     {"nodes", "list", "the nodes that share the store of a service",

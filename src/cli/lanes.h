@@ -13,3 +13,8 @@ void lanes_put_settings(struct cli *c, struct json_w *w);
 
 struct span lanes_text(struct json v, const char *path);
 long long lanes_number(struct json v, const char *path);
+/* "/v1/queues/default/x/normal/pause" for a queue as people write it, "x/normal" or "press/x/bulk"; in the
+ * arena. NULL: not the name of a queue, said. */
+const char *lanes_path(struct cli *c, const char *before, const char *name, const char *behind);
+/* An exit code: EXIT_USAGE without --reason, said. */
+int lanes_need_reason(const struct cli *c, const char *verb, const char *action);

@@ -35,6 +35,8 @@ static void print_limits(struct cli *c, struct json root)
         print_limit(c, "tenant", i.value);
     for (struct json_iter i = json_each(json_get(root, SPAN("sites"))); json_next(&i);)
         print_limit(c, "site", i.value);
+    for (struct json_iter i = json_each(json_get(root, SPAN("webhooks"))); json_next(&i);)
+        print_limit(c, "webhook", i.value);
 }
 
 static void explain(struct cli *c, struct json root)
@@ -81,16 +83,18 @@ static const char *limit_path(struct cli *c)
 {
     const char *of = c->word_count > 2 ? c->words[2] : "",
                *name = c->word_count > 3 ? c->words[3] : "";
-    bool tenant = strcmp(of, "tenant") == 0, site = strcmp(of, "site") == 0;
+    bool tenant = strcmp(of, "tenant") == 0, site = strcmp(of, "site") == 0,
+         webhook = strcmp(of, "webhook") == 0;
     if (strcmp(of, "all") == 0 && c->word_count == 3 && !c->weight && !c->every && !c->burst)
         return "/v1/limits/all";
-    if ((tenant || site) && c->word_count == 4 && lane_word_is_plain(span_of(name)) &&
-        !(site && c->weight) && !(tenant && (c->every || c->burst)))
+    if ((tenant || site || webhook) && c->word_count == 4 &&
+        lane_word_is_plain(span_of(name)) && (tenant || !c->weight) &&
+        !(tenant && (c->every || c->burst)))
         return arena_fmt(c->arena, "/v1/limits/%ss/%s", of, name);
     (void)cli_usage(
         "limits",
         "limits set takes: all --max-running N; tenant NAME with --max-running and --weight; "
-        "site NAME with --max-running, --every and --burst");
+        "site NAME or webhook ID with --max-running, --every and --burst");
     return NULL;
 }
 

@@ -1,4 +1,4 @@
-/* queues.c - the queues of a running service and their breakers. */
+/* queues.c - the queues of a running service. */
 #include "cli/lanes.h"
 
 #include "base/text.h"
@@ -32,10 +32,7 @@ long long lanes_number(struct json v, const char *path)
     return (long long)n;
 }
 
-/* "/v1/queues/default/x/normal/pause" for a queue as people write it, "x/normal" or "press/x/bulk"; in the
- * arena. NULL: not the name of a queue, said. */
-static const char *queue_path(struct cli *c, const char *before, const char *name,
-                              const char *behind)
+const char *lanes_path(struct cli *c, const char *before, const char *name, const char *behind)
 {
     struct lane_name parts;
     size_t slashes = 0;
@@ -366,8 +363,8 @@ static void say_dry(struct cli *c, struct json root)
 /* The service does a piece in one request. */
 static int purge(struct cli *c, struct service *s, const char *name)
 {
-    const char *path = queue_path(c, "/v1/queues", name, "/purge");
-    const char *dry = queue_path(c, "/v1/queues", name, "/purge?dry_run=true");
+    const char *path = lanes_path(c, "/v1/queues", name, "/purge");
+    const char *dry = lanes_path(c, "/v1/queues", name, "/purge?dry_run=true");
     long long cancelled = 0;
     bool more = true;
     if (c->dry_run)
@@ -397,7 +394,7 @@ static const char *const queue_actions[] = {"list",   "show",    "set",  "pause"
                                             "resume", "close",   "open", "unblock",
                                             "purge",  "metrics", NULL};
 
-static int needs_reason(const struct cli *c, const char *verb, const char *action)
+int lanes_need_reason(const struct cli *c, const char *verb, const char *action)
 {
     if (c->reason && *c->reason)
         return EXIT_DONE;
@@ -413,12 +410,12 @@ static int check_queues(struct cli *c, int action)
     if (c->word_count != 3)
         return cli_usage("queues", "queues %s needs one queue, such as default/x/normal",
                          queue_actions[action]);
-    if (!queue_path(c, "", c->words[2], ""))
+    if (!lanes_path(c, "", c->words[2], ""))
         return EXIT_USAGE;
     if (action == Q_SET)
         code = check_settings(c);
     if (action == Q_PAUSE || action == Q_CLOSE || action == Q_PURGE || action == Q_UNBLOCK)
-        code = needs_reason(c, "queues", queue_actions[action]);
+        code = lanes_need_reason(c, "queues", queue_actions[action]);
     return code;
 }
 
@@ -427,18 +424,18 @@ static int run_queues(struct cli *c, struct service *s, int action)
     const char *name = c->word_count > 2 ? c->words[2] : "";
     if (action == Q_LIST)
         return list(c, s);
-    const char *plain = queue_path(c, "/v1/queues", name, "");
+    const char *plain = lanes_path(c, "/v1/queues", name, "");
     if (action == Q_SHOW)
         return lanes_ask(c, s, "GET", plain, SPAN_NONE, show_queue);
     if (action == Q_SET)
         return lanes_ask(c, s, "PATCH", plain, lanes_body(c, lanes_put_settings), show_queue);
     if (action == Q_METRICS)
-        return lanes_ask(c, s, "GET", queue_path(c, "/v1/queues", name, "/metrics"), SPAN_NONE,
+        return lanes_ask(c, s, "GET", lanes_path(c, "/v1/queues", name, "/metrics"), SPAN_NONE,
                          show_metrics);
     if (action == Q_PURGE)
         return purge(c, s, name);
     const char *act = arena_fmt(c->arena, "/%s", queue_actions[action]);
-    return lanes_ask(c, s, "POST", queue_path(c, "/v1/queues", name, act), lanes_body(c, NULL),
+    return lanes_ask(c, s, "POST", lanes_path(c, "/v1/queues", name, act), lanes_body(c, NULL),
                      say_queue);
 }
 
@@ -451,85 +448,6 @@ int queues_run(struct cli *c)
     if (code)
         return code;
     code = run_queues(c, &service, action);
-    service_close(&service);
-    return code;
-}
-
-/* ---- breakers ---- */
-
-static void print_breaker(struct cli *c, struct json b)
-{
-    struct span until = lanes_text(b, "until"), hand = lanes_text(b, "by_hand_until");
-    printf("%-32s  %-9s  %8lld  %8lld  %-24s  %s\n", cli_printable(c, lanes_text(b, "queue")),
-           cli_printable(c, lanes_text(b, "state")), lanes_number(b, "failures"),
-           lanes_number(b, "openings"), until.n ? cli_printable(c, until) : "-",
-           hand.n ? cli_printable(c, hand) : "-");
-}
-
-static void print_breakers(struct cli *c, struct json root)
-{
-    struct json data = json_get(root, SPAN("data"));
-    if (json_count(data) == 0) {
-        cli_note(c, "all breakers are closed, and no site failed lately");
-        return;
-    }
-    printf("%-32s  %-9s  %8s  %8s  %-24s  %s\n", "QUEUE", "STATE", "FAILURES", "OPENINGS",
-           "OPEN UNTIL", "BY HAND UNTIL");
-    for (struct json_iter i = json_each(data); json_next(&i);)
-        print_breaker(c, i.value);
-    say_more(c, root);
-}
-
-static void say_breaker(struct cli *c, struct json b)
-{
-    struct span hand = lanes_text(b, "by_hand_until");
-    cli_note(c, "%s: its breaker is %s%s%s", cli_printable(c, lanes_text(b, "queue")),
-             cli_printable(c, lanes_text(b, "state")), hand.n ? ", by hand until " : "",
-             hand.n ? cli_printable(c, hand) : "");
-}
-
-static void put_ttl(struct cli *c, struct json_w *w)
-{
-    int64_t ms;
-    if (c->ttl && when_duration(span_of(c->ttl), &ms))
-        json_kv_int(w, "ttl_s", ms / 1000);
-}
-
-enum { B_LIST, B_OPEN, B_CLOSE, B_RESET };
-static const char *const breaker_actions[] = {"list", "open", "close", "reset", NULL};
-
-static int check_breakers(struct cli *c, int action)
-{
-    int64_t ms;
-    if (action == B_LIST)
-        return c->word_count > 2 ? cli_usage("breakers", "too many words") : EXIT_DONE;
-    if (c->word_count != 3)
-        return cli_usage("breakers", "breakers %s needs one queue, such as default/x/normal",
-                         breaker_actions[action]);
-    if (!queue_path(c, "", c->words[2], ""))
-        return EXIT_USAGE;
-    if (action == B_RESET)
-        return c->ttl ? cli_usage("breakers", "reset takes no --ttl") : EXIT_DONE;
-    int code = needs_reason(c, "breakers", breaker_actions[action]);
-    return code || !c->ttl ? code : cli_duration("breakers", "ttl", c->ttl, 1000, DAY_MS, &ms);
-}
-
-int breakers_run(struct cli *c)
-{
-    struct service service;
-    int action = cli_action(c, breaker_actions), code = check_breakers(c, action);
-    if (!code)
-        code = service_open(&service, c, NULL, NULL);
-    if (code)
-        return code;
-    if (action == B_LIST) {
-        code =
-            lanes_ask(c, &service, "GET", "/v1/breakers?limit=200", SPAN_NONE, print_breakers);
-    } else {
-        const char *act = arena_fmt(c->arena, "/%s", breaker_actions[action]);
-        code = lanes_ask(c, &service, "POST", queue_path(c, "/v1/breakers", c->words[2], act),
-                         lanes_body(c, put_ttl), say_breaker);
-    }
     service_close(&service);
     return code;
 }

@@ -126,12 +126,19 @@ int64_t lane_next_pass(int64_t pass, int64_t weight)
     return pass + LANE_STRIDE / weight;
 }
 
+static void become(struct breaker *b, enum breaker_state state, int64_t now_ms)
+{
+    if (b->state != state)
+        b->since_ms = now_ms;
+    b->state = state;
+}
+
 static void trip(struct breaker *b, int64_t now_ms)
 {
     /* 10 s · 2^8 is already past the longest opening. */
     int64_t doublings = b->trips < 8 ? b->trips : 8;
     int64_t open_ms = (int64_t)BREAKER_OPEN_MS << doublings;
-    b->state = BREAKER_OPEN;
+    become(b, BREAKER_OPEN, now_ms);
     b->until_ms = now_ms + (open_ms < BREAKER_OPEN_MAX_MS ? open_ms : BREAKER_OPEN_MAX_MS);
     b->trips++;
     b->fails = b->window_from_ms = b->window_seen = b->window_bad = 0;
@@ -163,7 +170,7 @@ void breaker_note(struct breaker *b, enum breaker_sign sign, int64_t now_ms)
         b->fails = 0;
         b->trips = 0;
         if (b->state == BREAKER_HALF_OPEN)
-            b->state = BREAKER_CLOSED;
+            become(b, BREAKER_CLOSED, now_ms);
         note_window(b, false, now_ms);
         return;
     case BREAKER_HEALTH_ERROR:
@@ -177,7 +184,7 @@ void breaker_note(struct breaker *b, enum breaker_sign sign, int64_t now_ms)
         return;
     case BREAKER_NO_VERDICT:
         if (b->state == BREAKER_HALF_OPEN) {
-            b->state = BREAKER_OPEN;
+            become(b, BREAKER_OPEN, now_ms);
             b->until_ms = now_ms;
         }
         return;
@@ -201,5 +208,31 @@ bool breaker_allows(const struct breaker *b, int64_t active, int64_t now_ms)
 void breaker_started(struct breaker *b, int64_t now_ms)
 {
     if (b->state == BREAKER_OPEN && now_ms >= b->until_ms)
-        b->state = BREAKER_HALF_OPEN;
+        become(b, BREAKER_HALF_OPEN, now_ms);
+}
+
+void breaker_open(struct breaker *b, int64_t until_ms, int64_t now_ms)
+{
+    become(b, BREAKER_OPEN, now_ms);
+    b->until_ms = until_ms;
+}
+
+void breaker_close(struct breaker *b, int64_t now_ms)
+{
+    become(b, BREAKER_CLOSED, now_ms);
+    *b = (struct breaker){.since_ms = b->since_ms};
+}
+
+struct breaker_samples breaker_samples(const struct breaker *b, int64_t now_ms)
+{
+    if (b->window_seen == 0 || now_ms - b->window_from_ms > BREAKER_WINDOW_MS)
+        return (struct breaker_samples){0, 0};
+    return (struct breaker_samples){b->window_seen, b->window_bad};
+}
+
+enum breaker_state breaker_worse(enum breaker_state one, enum breaker_state other)
+{
+    if (one == BREAKER_OPEN || other == BREAKER_OPEN)
+        return BREAKER_OPEN;
+    return one == BREAKER_HALF_OPEN ? one : other;
 }

@@ -39,6 +39,7 @@ struct breaker {
     int64_t fails;    /* health errors in a row */
     int64_t until_ms; /* open until */
     int64_t trips;    /* openings since the last success */
+    int64_t since_ms; /* it is in this state; 0: it was in no other one */
     /* endings with a verdict while it is closed */
     int64_t window_from_ms, window_seen, window_bad;
 };
@@ -49,3 +50,14 @@ enum breaker_sign { BREAKER_OK, BREAKER_HEALTH_ERROR, BREAKER_NO_VERDICT };
 void breaker_note(struct breaker *b, enum breaker_sign sign, int64_t now_ms);
 bool breaker_allows(const struct breaker *b, int64_t active, int64_t now_ms);
 void breaker_started(struct breaker *b, int64_t now_ms); /* open and due → half open */
+/* By hand: open until then, or closed with nothing counted. */
+void breaker_open(struct breaker *b, int64_t until_ms, int64_t now_ms);
+void breaker_close(struct breaker *b, int64_t now_ms);
+/* Endings with a verdict in the window that is counted now, and how many of them were health errors; 0 of 0:
+ * none, or the window is over. */
+struct breaker_samples {
+    int64_t seen, bad;
+};
+struct breaker_samples breaker_samples(const struct breaker *b, int64_t now_ms);
+/* The worse of two: open, half open, closed. */
+enum breaker_state breaker_worse(enum breaker_state one, enum breaker_state other);

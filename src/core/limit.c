@@ -16,6 +16,18 @@ bool limit_take(struct limit *l, int64_t now_ms)
     return true;
 }
 
+int64_t limit_room(const struct limit *l, int64_t most, int64_t now_ms)
+{
+    if (limit_open_at(l) > now_ms)
+        return 0;
+    if (l->emit_ms <= 0)
+        return most;
+    int64_t by_rate = lane_start_at(l->tat_ms, l->emit_ms, l->burst);
+    int64_t saved = (now_ms - by_rate) / l->emit_ms + 1, burst = l->burst > 1 ? l->burst : 1;
+    saved = saved < burst ? saved : burst;
+    return saved < most ? saved : most;
+}
+
 void limit_block(struct limit *l, int64_t now_ms, int64_t wait_ms)
 {
     if (now_ms + wait_ms > l->blocked_until_ms)

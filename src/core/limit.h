@@ -13,6 +13,8 @@ struct limit {
 int64_t limit_open_at(const struct limit *l);
 /* Charges a start at `now_ms` when one is allowed; false, and nothing changed, when not. */
 MUST_USE bool limit_take(struct limit *l, int64_t now_ms);
+/* How many starts are allowed at `now_ms`, at most `most`. */
+int64_t limit_room(const struct limit *l, int64_t most, int64_t now_ms);
 /* The server asked to wait (Retry-After, reset header): a lower bound, so a block only ever grows. */
 void limit_block(struct limit *l, int64_t now_ms, int64_t wait_ms);
 

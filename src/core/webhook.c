@@ -63,6 +63,13 @@ int64_t webhook_delay_ms(int next, int64_t base_ms, int64_t hint_ms, uint64_t ra
     return delay > hint_ms ? delay : hint_ms;
 }
 
+int64_t webhook_at_once(int64_t fails, int64_t own)
+{
+    if (fails >= WEBHOOK_FAILS_MAX)
+        return 1;
+    return own > 0 && own <= WEBHOOK_AT_ONCE_MOST ? own : WEBHOOK_AT_ONCE;
+}
+
 int64_t webhook_rest_ms(int64_t fails, int64_t base_ms)
 {
     if (fails < WEBHOOK_FAILS_MAX)

@@ -4,8 +4,9 @@
 #include "base/span.h"
 
 enum {
-    WEBHOOK_ATTEMPTS = 10, /* then the delivery is dead */
-    WEBHOOK_AT_ONCE = 4,   /* requests to one webhook */
+    WEBHOOK_ATTEMPTS = 10,     /* then the delivery is dead */
+    WEBHOOK_AT_ONCE = 4,       /* requests to one webhook, unless it has a limit of its own, */
+    WEBHOOK_AT_ONCE_MOST = 16, /* which is at most this */
     /* in a row: from then on one request at a time, with rests between */
     WEBHOOK_FAILS_MAX = 5,
     WEBHOOK_FAILING_DAYS = 5, /* without one that arrived: it is switched off */
@@ -17,6 +18,9 @@ int64_t webhook_delay_ms(int next, int64_t base_ms, int64_t hint_ms, uint64_t ra
 /* How long nothing goes to a receiver that failed so often in a row; 0: not at all. With base = 5 s: 30 s,
  * doubled each time, at most half an hour. */
 int64_t webhook_rest_ms(int64_t fails, int64_t base_ms);
+
+/* Requests to one that failed so often in a row, and has this limit of its own (0: none). */
+int64_t webhook_at_once(int64_t fails, int64_t own);
 
 /* `types`: names of events, "job.*" or "*", separated by spaces. */
 bool webhook_wants(struct span types, struct span event);

@@ -555,6 +555,51 @@ const char *asked_lane_event(enum lane_act act)
     return names[act];
 }
 
+err asked_hand(const struct hand_change *c, wall now, struct fault *f)
+{
+    need((unsigned)c->act < HAND_ACTS);
+    if (c->by.n > LANE_NOTE || c->why.n > LANE_NOTE)
+        return fail(f, E_BAD_INPUT, "who and why may have %d bytes each", LANE_NOTE);
+    if (c->act != HAND_OPEN)
+        return E_OK;
+    if (!c->why.n)
+        return fail(f, E_BAD_INPUT, "say why: whoever finds it so wants to know");
+    if (c->until_ms <= now.ms || c->until_ms > now.ms + FORCE_MAX_MS)
+        return fail(f, E_BAD_INPUT,
+                    "a breaker is held by hand for a day at most, and until a time to come");
+    return E_OK;
+}
+
+const char *asked_hand_event(enum hand_act act)
+{
+    static const char *const names[] = {[HAND_OPEN] = "breaker.opened",
+                                        [HAND_CLOSE] = "breaker.closed",
+                                        [HAND_RESET] = "breaker.reset"};
+    need((unsigned)act < HAND_ACTS);
+    return names[act];
+}
+
+err asked_session_closes(struct span id, bool cookies, bool refused, bool expired,
+                         struct fault *f)
+{
+    const char *why = !cookies  ? "has no cookies yet"
+                      : refused ? "is refused by the site"
+                      : expired ? "has cookies that have ended"
+                                : NULL;
+    return why ? fail(f, E_CONFLICT,
+                      "session %.*s %s: give it others with fulmar sessions cookies",
+                      SP(span_cut(id, 0, 60)), why)
+               : E_OK;
+}
+
+err asked_webhook_off(struct span id, struct fault *f)
+{
+    return fail(f, E_CONFLICT,
+                "webhook %.*s is switched off: switch it on with PATCH /v1/webhooks/%.*s "
+                "{\"enabled\":true}",
+                SP(id), SP(id));
+}
+
 /* "its lane was purged by anna: the site is gone" */
 static void purge_words(const struct lane_purge *p, char out[PURGE_WORDS])
 {
@@ -579,7 +624,12 @@ static bool outside(int64_t value, int64_t least, int64_t most)
 err asked_limit(const struct limit_view *v, struct fault *f)
 {
     need((unsigned)v->scope < LIMIT_SCOPES);
-    if (v->scope != LIMIT_ALL && !lane_word_is_plain(v->name))
+    if (v->scope == LIMIT_WEBHOOK && !id_valid(v->name, "whk"))
+        return fail(f, E_NOT_FOUND, "there is no such webhook");
+    if (v->scope == LIMIT_WEBHOOK && outside(v->max_active, 0, WEBHOOK_AT_ONCE_MOST))
+        return fail(f, E_BAD_INPUT, "requests to a webhook at once must be 1 to %d, or 0 (%d)",
+                    WEBHOOK_AT_ONCE_MOST, WEBHOOK_AT_ONCE);
+    if (v->scope != LIMIT_ALL && v->scope != LIMIT_WEBHOOK && !lane_word_is_plain(v->name))
         return fail(f, E_BAD_INPUT, "a tenant or site is a word of letters, digits, _ and -");
     if (outside(v->max_active, 0, 1000000) || outside(v->weight, 0, WEIGHT_MAX) ||
         outside(v->emit_ms, 0, EMIT_MAX_MS) || outside(v->burst, 1, BURST_MAX))
@@ -593,7 +643,7 @@ err asked_limit(const struct limit_view *v, struct fault *f)
 
 const char *asked_scope(enum limit_scope scope)
 {
-    static const char *const names[] = {"all", "tenant", "site"};
+    static const char *const names[] = {"all", "tenant", "site", "webhook"};
     need((unsigned)scope < LIMIT_SCOPES);
     return names[scope];
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/lane.h"
+#include "core/webhook.h"
 #include "store/batches.h"
 #include "store/dead.h"
 #include "store/evidence.h"
@@ -99,6 +100,12 @@ MUST_USE err asked_rotation(const struct session_cookies *a, struct span print_b
 
 MUST_USE err asked_lane_change(const struct lane_change *c, wall now, struct fault *f);
 const char *asked_lane_event(enum lane_act act); /* "lane.paused" */
+MUST_USE err asked_hand(const struct hand_change *c, wall now, struct fault *f);
+const char *asked_hand_event(enum hand_act act); /* "breaker.opened" */
+/* Why a session cannot be closed, whose breaker is: E_CONFLICT; E_OK: it can. Each 0 or not. */
+MUST_USE err asked_session_closes(struct span id, bool cookies, bool refused, bool expired,
+                                  struct fault *f);
+err asked_webhook_off(struct span id, struct fault *f);
 /* out_words: why its jobs end. */
 MUST_USE err asked_purge(const struct lane_purge *p, char out_words[PURGE_WORDS],
                          struct fault *f);

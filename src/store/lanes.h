@@ -7,7 +7,7 @@
 
 #include "core/lane.h"
 #include "core/meter.h"
-#include "store/store.h"
+#include "store/hands.h"
 
 enum { LANE_AS_CONFIGURED = -1, LANE_NOTE = 200 };
 struct lane_settings {
@@ -47,6 +47,7 @@ struct lane_view {
     int64_t blocked_until_ms; /* the site asked to wait; 0 or past: not */
     struct breaker breaker;
     int64_t breaker_forced_until_ms; /* set by hand until then; 0 not */
+    struct hand hand;                /* by whom, as long as that is in force */
 };
 struct lanes_query {
     struct span after;        /* name of the last seen lane */
@@ -54,7 +55,8 @@ struct lanes_query {
     bool troubled;            /* only those that something holds up */
     /* only those with a breaker that is not closed, counts errors, or was set by hand */
     bool breakers;
-    size_t limit; /* 1-500 */
+    bool counting; /* as breakers, and those that counted endings in the last ten minutes */
+    size_t limit;  /* 1-500 */
 };
 /* By name. At most LANES_LOOKED of them are looked at in a call, so there may be fewer than `limit` although
  * there are more; *out_next is what `after` has to be to go on, empty when these were the last. */
@@ -70,13 +72,14 @@ MUST_USE err store_lane_meter(struct store *s, struct span name, wall now,
                               struct meter_sums *out, struct fault *f);
 
 /* ---- limits above lanes ---- */
-enum limit_scope { LIMIT_ALL, LIMIT_TENANT, LIMIT_SITE, LIMIT_SCOPES };
+enum limit_scope { LIMIT_ALL, LIMIT_TENANT, LIMIT_SITE, LIMIT_WEBHOOK, LIMIT_SCOPES };
 struct limit_view {
     enum limit_scope scope;
-    struct span name;       /* of tenant or site; empty for LIMIT_ALL */
-    int64_t max_active;     /* 0: any number */
+    struct span name; /* of tenant or site, id of a webhook; empty for LIMIT_ALL */
+    /* jobs, of a webhook requests; 0: any number, of a webhook WEBHOOK_AT_ONCE */
+    int64_t max_active;
     int64_t weight;         /* of a tenant; 0 else */
-    int64_t emit_ms, burst; /* of a site */
+    int64_t emit_ms, burst; /* of a site or webhook */
     int64_t active;
 };
 
@@ -122,9 +125,9 @@ struct lane_purge {
 MUST_USE err store_lane_purge(struct store *s, const struct lane_purge *p, wall now,
                               int64_t *out_cancelled, bool *out_more, struct fault *f);
 
-/* All that is set, and what is in use without being set. At most 1000. */
+/* All that is set, what is in use without being set, and one of each webhook. At most 1000. */
 MUST_USE err store_limits(struct store *s, struct arena *a, struct limit_view **out_limits,
                           size_t *out_count, struct fault *f);
-/* Members LANE_UNCHANGED stay. E_BAD_INPUT. */
+/* Members LANE_UNCHANGED stay. E_BAD_INPUT; E_NOT_FOUND: there is no such webhook. */
 MUST_USE err store_limit_set(struct store *s, const struct limit_view *limit, wall now,
                              struct fault *f);

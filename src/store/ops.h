@@ -27,6 +27,9 @@
     OPERATION(err, webhook_change, \
         (struct store *s, const struct webhook_put *args, wall now, struct fault *f), \
         (s, args, now, f)) \
+    OPERATION(err, hand, \
+        (struct store *s, const struct hand_change *c, wall now, struct fault *f), \
+        (s, c, now, f)) \
     OPERATION(err, webhook_rotate, \
         (struct store *s, const struct webhook_ask *args, wall now, struct fault *f), \
         (s, args, now, f)) \

@@ -15,7 +15,7 @@
 #include "base/arena.h"
 #include "core/failure.h"
 #include "os/secret.h"
-#include "store/store.h"
+#include "store/hands.h"
 
 enum {
     SESSION_NAME = 64, /* of names, pools and operations, with the end */
@@ -85,6 +85,7 @@ struct session_view {
     int64_t used_ms, last_ok_ms;
     int64_t requests_24h;      /* that its jobs made, as far as it was measured */
     int64_t leases_24h, fails; /* fails: in a row */
+    struct hand hand;          /* held by hand: it rests for every operation until then */
     int64_t created_ms, updated_ms, revision;
 };
 MUST_USE err store_session(struct store *s, struct span session, wall now,

@@ -431,6 +431,7 @@ struct outlook {
     int64_t runnable;        /* ready jobs of lanes that nothing holds up */
     int64_t next_ms;
     int64_t by_state[JOB_STATES];
+    bool disk_full;            /* of the embedded store: none starts */
     int64_t lanes[LANE_WORDS]; /* lanes with waiting or active jobs, by what holds them up */
     enum store_mode mode;
     int64_t schedule_ms[2]; /* when a schedule must be looked at: by the wall, by elapsed time

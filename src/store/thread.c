@@ -75,6 +75,7 @@ struct store_thread {
     struct spooling_state spooled;
     struct store_loss lost;
     int64_t last_event;
+    struct store_trouble trouble;
     struct fault away; /* why the store could not be asked the last time; no code: it could */
 };
 
@@ -464,15 +465,28 @@ static void publish_gauges(const struct outlook *o)
     metric_set(METRIC_RUNNABLE, 0, o->runnable);
 }
 
+/* Under the lock. */
+static void note_trouble(struct store_thread *t, bool away, bool disk_full, wall now)
+{
+    struct store_trouble *is = &t->trouble;
+    if (is->away != away || is->disk_full != disk_full)
+        is->since_ms = now.ms;
+    is->away = away;
+    is->disk_full = disk_full;
+    is->failures = away ? is->failures + 1 : 0;
+}
+
 /* What may start now, what comes next; told to the loop. False when the store cannot say. */
 static bool look_ahead(struct store_thread *t, struct outlook *out)
 {
     struct fault f = {0};
-    err e = store_outlook(t->store, tell_time(t), out, &f);
+    wall now = tell_time(t);
+    err e = store_outlook(t->store, now, out, &f);
     if (!e)
         publish_gauges(out);
     pthread_mutex_lock(&t->lock);
     t->away = f;
+    note_trouble(t, e != E_OK, e ? t->trouble.disk_full : out->disk_full, now);
     if (!e) {
         t->outlook = *out;
         t->last_event = store_last_event(t->store);
@@ -980,6 +994,13 @@ bool store_thread_away(struct store_thread *t, char *words, size_t size)
     snprintf(words, size, "%s", t->away.words);
     pthread_mutex_unlock(&t->lock);
     return away;
+}
+
+void store_thread_trouble(struct store_thread *t, struct store_trouble *out)
+{
+    pthread_mutex_lock(&t->lock);
+    *out = t->trouble;
+    pthread_mutex_unlock(&t->lock);
 }
 
 void store_thread_loss(struct store_thread *t, struct store_loss *out)

@@ -260,6 +260,13 @@ wall store_thread_now(struct store_thread *t);
 enum steady_start store_thread_clock_found(const struct store_thread *t, wall *out_last);
 /* Whether the store could not be asked when the thread last looked, and why. Any thread. */
 bool store_thread_away(struct store_thread *t, char *words, size_t size);
+struct store_trouble {
+    bool away;        /* it could not be asked */
+    bool disk_full;   /* of the embedded store: what ends jobs may use the ballast */
+    int64_t since_ms; /* both have been so; 0: since this process opened it */
+    int64_t failures; /* looks in a row that failed */
+};
+void store_thread_trouble(struct store_thread *t, struct store_trouble *out);
 /* On the loop, after `wake`: runs on_done of everything finished; answers the outlook after the last
  * group (startable jobs, counts) and the newest event number. */
 void store_thread_collect(struct store_thread *t, struct outlook *out_outlook,

@@ -60,6 +60,7 @@ struct moved_field {
     X(REQUESTS, requests, 2, "keys of requests") \
     X(RUNS, runs, 2, "runs of schedules") \
     X(WEBHOOKS, webhooks, 1, "webhooks") \
+    X(HANDS, hands, 2, "what is held by hand") \
     X(DELIVERIES, deliveries, 2, "deliveries") \
     X(EVENTS, events, 3, "events") \
     X(RECORDS, records, 2, "records") \
@@ -74,12 +75,12 @@ struct moved_field {
 
 #define MOVED_SERVICE(N, H, T, F, P) \
     N(mode) T(by) T(why) N(since) N(active_max)
-#define MOVED_LIMITS(N, H, T, F, P) /* scope 1: of a tenant, 2: of a site */ \
+#define MOVED_LIMITS(N, H, T, F, P) /* scope 1: of a tenant, 2: of a site, 3: of a webhook */ \
     N(scope) T(name) N(max_active) N(weight) N(emit_ms) N(burst) N(tat)
 #define MOVED_LANES(N, H, T, F, P) \
     T(name) N(tat) N(blocked_until) N(breaker) N(breaker_fails) N(breaker_until) N(breaker_trips) N(forced_until) \
     N(own_weight) N(own_active) N(own_emit) N(own_burst) N(own_depth) N(own_overflow) N(paused) N(closed) \
-    T(note_by) T(note_why) N(note_at)
+    T(note_by) T(note_why) N(note_at) N(breaker_since)
 #define MOVED_SESSIONS(N, H, T, F, P) /* cookies: sealed */ \
     T(id) T(site) T(pool) T(name) N(emit_ms) N(burst) N(max_active) N(tat) N(used_at) N(last_ok_at) N(fails) \
     N(locked_at) T(lock_reason) N(refused_at) T(refusal) T(cookies) N(cookie_count) N(cookie_version) N(expires_at) \
@@ -118,6 +119,7 @@ struct moved_field {
     T(id) T(name) T(url) T(types) T(secret) N(secret_number) T(old_secret) N(old_until) N(enabled) N(off_at) T(off_why) \
     N(place) N(seen) N(rest_until) N(fails) N(failing_at) N(delivered) N(failed) N(dead) N(missed) N(last_ok_at) \
     N(created_at) N(updated_at) N(revision)
+#define MOVED_HANDS(N, H, T, F, P) /* of: 0 a lane, 1 a session, 2 a webhook */ N(of) T(key) T(by) T(why) N(at) N(until)
 #define MOVED_DELIVERIES(N, H, T, F, P) \
     N(number) T(id) T(webhook) N(seq) T(subject) T(event) T(kind) N(at) T(body) N(state) N(due) N(attempts) N(status) T(why) \
     N(ended_at)

@@ -12,7 +12,7 @@
 #pragma once
 
 #include "core/webhook.h"
-#include "store/store.h"
+#include "store/hands.h"
 
 enum {
     WEBHOOKS_MAX = 32,
@@ -66,6 +66,7 @@ struct webhook_view {
     int64_t failing_ms, rest_ms;             /* since; nothing is sent before; 0 */
     int64_t delivered, failed, dead, missed; /* failed: attempts */
     int64_t last_ok_ms, created_ms, updated_ms, revision;
+    struct hand hand; /* held by hand: nothing is sent until then; its time may be over */
 };
 MUST_USE err store_webhook(struct store *s, struct span id, struct arena *a,
                            struct webhook_view *out, struct fault *f);

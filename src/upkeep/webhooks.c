@@ -7,7 +7,7 @@
 #include "os/clock.h"
 
 enum {
-    SLOTS = WEBHOOKS_MAX * WEBHOOK_AT_ONCE, /* no receiver can take the place of another */
+    SLOTS = WEBHOOKS_MAX * WEBHOOK_AT_ONCE_MOST, /* no receiver can take the place of another */
     TAKE_MOST = 16,
     ARENA_MAX = 32 * 1024 * 1024,
     GATHER_MS = 20,         /* events that come within are taken together */

@@ -1056,6 +1056,32 @@ static void limits_breakers_and_modes_are_set(void **state)
     EXPECT(64, "--ttl must be", server_flag(), "breakers", "open", "x/bulk", "--reason",
            "drill", "--ttl", "2d");
     EXPECT(64, "needs --reason", server_flag(), "breakers", "close", "x/bulk");
+    EXPECT(0, "open of the breakers of ", server_flag(), "breakers", "open", "sites/x",
+           "--reason", "drill", "--dry-run");
+    EXPECT(0, "sites/x: its breaker is open, by hand until 20", server_flag(), "breakers",
+           "open", "sites/x", "--reason", "drill");
+    c = CALL(server_flag(), "breakers", "list", "--kind", "site", "--state", "open");
+    assert_true(says(&c.out, "sites/x ") && says(&c.out, "  site     open "));
+    drop(&c);
+    c = CALL(server_flag(), "breakers", "show", "x/bulk");
+    assert_true(says(&c.out, "reason     drill\n") &&
+                says(&c.out, "0 in a row, opened 0 times"));
+    drop(&c);
+    EXPECT(0, "sites/x: its breaker is closed", server_flag(), "breakers", "reset", "sites/x");
+    c = CALL(server_flag(), "breakers", "list", "--all", "--kind", "store");
+    assert_true(says(&c.out, "store ") && says(&c.out, "  closed "));
+    drop(&c);
+    EXPECT(11, "is not held by hand", server_flag(), "breakers", "open", "store", "--reason",
+           "drill");
+    EXPECT(5, "not_found", server_flag(), "breakers", "open", "sessions/nobody", "--reason",
+           "drill");
+    EXPECT(64, "no --ttl", server_flag(), "breakers", "close", "sessions/nobody", "--reason",
+           "drill", "--ttl", "1h");
+    EXPECT(64, "--dry-run is for sites", server_flag(), "breakers", "open", "x/bulk",
+           "--reason", "drill", "--dry-run");
+    EXPECT(64, "is no queue", server_flag(), "breakers", "open", "site/x", "--reason", "drill");
+    EXPECT(5, "not_found", server_flag(), "limits", "set", "webhook",
+           "whk_00000000000000000000000000", "--max-running", "2");
 
     EXPECT(0, "no node has said yet", server_flag(), "nodes",
            "list"); /* no process does here */

@@ -32,6 +32,19 @@ static void ok(err e)
         fail_msg("%s: %s", err_name(e), w->f.words);
 }
 
+static void hold(enum hand_of of, const char *key)
+{
+    struct hand_change c = {.of = of,
+                            .key = span_of(key),
+                            .act = HAND_OPEN,
+                            .until_ms = w->now + 5LL * HOUR,
+                            .by = SPAN("bert"),
+                            .why = SPAN("a new device")};
+    begin();
+    ok(store_hand(w->s, &c, now(), &w->f));
+    commit();
+}
+
 static void put_settings(void)
 {
     const struct limit_view limits[] = {
@@ -70,10 +83,12 @@ static void put_sessions(void)
         if (i == 1)
             ok(store_session_lock(w->s, span_of(id), true, SPAN("holidays"), now(), &w->f));
         commit();
+        if (i == 1)
+            hold(HAND_OF_SESSION, id);
     }
 }
 
-/* One of them was asked to rest. */
+/* One of them was asked to rest; the other is held by hand. */
 static void use_session(void)
 {
     struct lease l;
@@ -395,6 +410,12 @@ static void put_webhooks(void)
     struct webhook_done_reply reply;
     put_webhook(1, "*", true);
     put_webhook(2, "*", false);
+    hold(HAND_OF_WEBHOOK, arena_fmt(w->ids, "whk_%026d", 2));
+    struct limit_view limit = {
+        LIMIT_WEBHOOK, span_of(arena_fmt(w->ids, "whk_%026d", 1)), 9, LANE_UNCHANGED, 1, 7, 0};
+    begin();
+    ok(store_limit_set(w->s, &limit, now(), &w->f));
+    commit();
     accept_for("nine", "heard");
     accept_for("nine", "not heard");
     accept_for("nine", "not yet");
@@ -476,6 +497,12 @@ static void look_at_job_facts(struct buf *b)
     }
 }
 
+static void look_at_hand(struct buf *b, const struct hand *h)
+{
+    buf_fmt(b, " hand %s: %s %lld %lld", h->by, h->why, (long long)h->at_ms,
+            (long long)h->until_ms);
+}
+
 static void look_at_lane_facts(struct buf *b)
 {
     struct lane_view *lanes, *v;
@@ -490,7 +517,8 @@ static void look_at_lane_facts(struct buf *b)
         N(v, own.max_active), N(v, own.emit_ms), N(v, own.burst), N(v, own.depth);
         N(v, own.overflow), N(v, settings.max_active), N(v, paused), N(v, closed);
         T(v, pause.by), T(v, pause.why), N(v, pause.at_ms), N(v, oldest_ready_ms);
-        N(v, breaker.until_ms), N(v, breaker_forced_until_ms);
+        N(v, breaker.until_ms), N(v, breaker_forced_until_ms), N(v, breaker.since_ms);
+        look_at_hand(b, &v->hand);
         buf_add_char(b, '\n');
     }
     ok(store_limits(w->s, w->a, &limits, &n, &w->f));
@@ -572,6 +600,7 @@ static void look_at_sessions(struct buf *b)
         N(v, last_ok_ms), N(v, leases_24h), N(v, requests_24h), N(v, fails), N(v, created_ms),
             N(v, updated_ms);
         N(v, revision);
+        look_at_hand(b, &v->hand);
         buf_fmt(b, " open %lld", v->open_ms > w->now ? (long long)v->open_ms : 0);
         for (size_t k = 0; k < v->rest_count; k++)
             buf_fmt(b, " rest %s %lld", v->rests[k].operation, (long long)v->rests[k].until_ms);
@@ -592,6 +621,7 @@ static void look_at_webhooks(struct buf *b)
         N(v, old_until_ms), N(v, open), N(v, behind), N(v, fails), N(v, failing_ms);
         N(v, rest_ms), N(v, delivered), N(v, failed), N(v, dead), N(v, missed);
         N(v, last_ok_ms), N(v, created_ms), N(v, updated_ms), N(v, revision);
+        look_at_hand(b, &v->hand);
         struct deliveries_query q = {.webhook = span_of(v->id), .state = -1, .limit = 500};
         ok(store_deliveries(w->s, &q, w->a, &some, &count, &w->f));
         for (size_t k = 0; k < count; k++) {

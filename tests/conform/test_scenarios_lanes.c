@@ -356,6 +356,83 @@ static int64_t open_breaker(void)
     return r.breaker_until_ms;
 }
 
+/* Who holds it, since when it is so, and of how many how many failed. */
+static void a_breaker_says_since_when_and_how_many_failed_and_who_holds_it(void **state)
+{
+    (void)state;
+    accept_job();
+    struct lease first = start_next();
+    finish(&first, FAILURE_NONE);
+    assert_int_equal(lane("x/normal").breaker.since_ms, 0);
+    one_ends(FAILURE_NETWORK);
+    struct lane_view v = lane("x/normal");
+    struct breaker_samples seen = breaker_samples(&v.breaker, w->now);
+    assert_int_equal(seen.seen, 2);
+    assert_int_equal(seen.bad, 1);
+    w->now += 10 * 60 * 1000 + 1;
+    seen = breaker_samples(&v.breaker, w->now);
+    assert_int_equal(seen.seen + seen.bad, 0);
+    one_ends(FAILURE_NONE);
+    int64_t until = open_breaker();
+    assert_int_equal(lane("x/normal").breaker.since_ms, w->now);
+    accept_job();
+    w->now = until;
+    struct lease probe = start_next();
+    assert_int_equal(lane("x/normal").breaker.state, BREAKER_HALF_OPEN);
+    assert_int_equal(lane("x/normal").breaker.since_ms, until);
+    crash();
+    assert_int_equal(lane("x/normal").breaker.since_ms, w->now); /* the probe said nothing */
+    probe = start_next();
+    w->now += 5;
+    finish(&probe, FAILURE_NONE);
+    assert_int_equal(lane("x/normal").breaker.state, BREAKER_CLOSED);
+    assert_int_equal(lane("x/normal").breaker.since_ms, w->now);
+    struct lane_change c = {.name = SPAN("x/normal"),
+                            .act = LANE_ACT_BREAKER_OPEN,
+                            .until_ms = w->now + 60000,
+                            .by = SPAN("anna"),
+                            .why = SPAN("it is moved")};
+    w->now += 7;
+    assert_int_equal(lane_change(&c), E_OK);
+    v = lane("x/normal");
+    assert_int_equal(v.breaker.since_ms, w->now);
+    assert_string_equal(v.hand.by, "anna");
+    assert_string_equal(v.hand.why, "it is moved");
+    assert_int_equal(v.hand.at_ms, w->now);
+    assert_int_equal(v.hand.until_ms, c.until_ms);
+    crash();
+    assert_string_equal(lane("x/normal").hand.why, "it is moved");
+    w->now = c.until_ms;
+    assert_int_equal(lane("x/normal").hand.until_ms, 0);
+    c.until_ms += 60000;
+    c.act = LANE_ACT_BREAKER_CLOSE;
+    assert_int_equal(lane_change(&c), E_OK);
+    assert_int_equal(lane("x/normal").hand.until_ms, c.until_ms);
+    c.act = LANE_ACT_BREAKER_RESET;
+    assert_int_equal(lane_change(&c), E_OK);
+    assert_int_equal(lane("x/normal").hand.until_ms, 0);
+}
+
+/* Queues that ended something lately are found, whether it went well or not. */
+static void those_that_counted_something_lately_are_found(void **state)
+{
+    (void)state;
+    struct lanes_query q = {.counting = true, .limit = 10};
+    struct lane_view *found;
+    struct span next;
+    size_t n;
+    accept_job();
+    assert_int_equal(store_lanes(w->s, &q, now(), w->a, &found, &n, &next, &w->f), E_OK);
+    assert_int_equal(n, 0);
+    struct lease l = start_next();
+    finish(&l, FAILURE_NONE);
+    assert_int_equal(store_lanes(w->s, &q, now(), w->a, &found, &n, &next, &w->f), E_OK);
+    assert_int_equal(n, 1);
+    w->now += 10 * 60 * 1000 + 1;
+    assert_int_equal(store_lanes(w->s, &q, now(), w->a, &found, &n, &next, &w->f), E_OK);
+    assert_int_equal(n, 0);
+}
+
 static void s52_a_sick_site_is_tried_once_after_a_pause_that_doubles(void **state)
 {
     (void)state;
@@ -548,6 +625,8 @@ static const struct CMUnitTest tests[] = {
     S(s51_a_tenant_gains_nothing_by_many_lanes_and_small_ones_do_not_wait),
     S(s52_a_sick_site_is_tried_once_after_a_pause_that_doubles),
     S(s52_half_of_twenty_within_ten_minutes_opens_it_as_well),
+    S(a_breaker_says_since_when_and_how_many_failed_and_who_holds_it),
+    S(those_that_counted_something_lately_are_found),
     S(s53_a_probe_that_says_nothing_is_followed_by_another),
     S(a_job_that_waits_says_how_many_are_before_it_and_when_it_starts),
     S(one_lane_too_many_is_refused_with_the_number_and_the_way_out),

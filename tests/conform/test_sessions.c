@@ -676,6 +676,84 @@ static void a_locked_one_is_not_used_until_it_is_unlocked(void **state)
     assert_int_equal(lock("nobody", true), E_NOT_FOUND);
 }
 
+static err hand(enum hand_act act, const char *name, int64_t until_ms)
+{
+    struct hand_change c = {.of = HAND_OF_SESSION,
+                            .key = span_of(name),
+                            .act = act,
+                            .until_ms = until_ms,
+                            .by = SPAN("anna"),
+                            .why = SPAN("a new device")};
+    begin();
+    err e = store_hand(w->s, &c, now(), &w->f);
+    commit();
+    return e;
+}
+
+static void one_that_is_held_by_hand_is_not_used_until_its_time_is_over(void **state)
+{
+    (void)state;
+    session("anna");
+    accept_job("research", SEARCH);
+    assert_int_equal(hand(HAND_OPEN, "anna", w->now + 5000), E_OK);
+    struct session_view v = view("anna");
+    assert_int_equal(v.state, SESSION_COOLING);
+    assert_string_equal(v.hand.by, "anna");
+    assert_string_equal(v.hand.why, "a new device");
+    assert_int_equal(v.hand.at_ms, w->now);
+    assert_int_equal(v.hand.until_ms, w->now + 5000);
+    none_starts();
+    assert_int_equal(outlook().next_ms, w->now + 5000); /* the lane knows when */
+    store_close(&w->s);
+    open_store();
+    none_starts();
+    w->now += 5000;
+    assert_int_equal(view("anna").hand.until_ms, 0);
+    state_is("anna", SESSION_ACTIVE);
+    struct lease l = lease_with("anna");
+    finish(&l, FAILURE_NONE, 0);
+    assert_int_equal(hand(HAND_OPEN, "anna", w->now), E_BAD_INPUT);
+    assert_int_equal(hand(HAND_OPEN, "anna", w->now + 86400001), E_BAD_INPUT);
+    assert_int_equal(hand(HAND_OPEN, "nobody", w->now + 1), E_NOT_FOUND);
+}
+
+static void one_is_closed_by_hand_whatever_kept_it_but_the_site_and_its_cookies(void **state)
+{
+    (void)state;
+    session("anna");
+    accept_job("research", SEARCH);
+    assert_int_equal(hand(HAND_OPEN, "anna", w->now + 5000), E_OK);
+    none_starts();
+    assert_int_equal(hand(HAND_CLOSE, "anna", 0), E_OK); /* its lane is looked at again */
+    assert_int_equal(outlook().startable, 1);
+    struct lease l = lease_with("anna");
+    finish(&l, FAILURE_BLOCKED, 0); /* rests for everything */
+    accept_job("research", POSTS);
+    none_starts();
+    assert_int_equal(lock("anna", true), E_OK);
+    assert_int_equal(hand(HAND_CLOSE, "anna", 0), E_OK);
+    state_is("anna", SESSION_ACTIVE);
+    assert_int_equal(view("anna").fails, 1);
+    assert_int_equal(hand(HAND_RESET, "anna", 0), E_OK);
+    assert_int_equal(view("anna").fails, 0);
+    int64_t revision = view("anna").revision;
+    assert_int_equal(hand(HAND_RESET, "anna", 0), E_OK); /* it is so already */
+    assert_int_equal(view("anna").revision, revision);
+    l = lease_with("anna");
+    finish(&l, FAILURE_SESSION_INVALID, 0);
+    assert_int_equal(hand(HAND_CLOSE, "anna", 0), E_CONFLICT);
+    assert_non_null(strstr(w->f.words, "is refused by the site"));
+    struct session_add none = plain("none");
+    assert_int_equal(add(&none), E_OK);
+    assert_int_equal(hand(HAND_RESET, "none", 0), E_CONFLICT);
+    assert_non_null(strstr(w->f.words, "has no cookies yet"));
+    session("ends");
+    assert_int_equal(cookies("ends", w->now + 10), E_OK);
+    w->now += 10;
+    assert_int_equal(hand(HAND_CLOSE, "ends", 0), E_CONFLICT);
+    assert_non_null(strstr(w->f.words, "has cookies that have ended"));
+}
+
 static void facts_about_the_target_and_our_own_troubles_are_not_the_session_s(void **state)
 {
     (void)state;
@@ -854,6 +932,8 @@ static const struct CMUnitTest tests[] = {
     PROMISE(cookies_that_came_meanwhile_are_not_blamed),
     PROMISE(a_challenge_rests_it_for_everything),
     PROMISE(a_locked_one_is_not_used_until_it_is_unlocked),
+    PROMISE(one_that_is_held_by_hand_is_not_used_until_its_time_is_over),
+    PROMISE(one_is_closed_by_hand_whatever_kept_it_but_the_site_and_its_cookies),
     PROMISE(facts_about_the_target_and_our_own_troubles_are_not_the_session_s),
     PROMISE(a_lost_worker_and_a_restart_give_it_back),
     PROMISE(it_is_not_removed_while_a_job_uses_it),

@@ -268,14 +268,15 @@ s19_the_version_before_is_kept_and_an_earlier_fulmar_refuses_the_new_one(void **
             "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%\\_3' ESCAPE '\\'"),
         0);
     /* and so does this one with a store of the version to come */
-    run("fulmar.db", "PRAGMA user_version=10");
+    run("fulmar.db", "PRAGMA user_version=11");
     assert_int_equal(store_open(&store, dir, &limits, 7, now, &fault), E_STORE);
     assert_non_null(strstr(fault.words, "newer"));
 }
 
 /* What version 6 brought is taken out again, which is version 5. */
 /* clang-format off */
-#define BACK_TO_7 "ALTER TABLE jobs DROP COLUMN usage; ALTER TABLE session_hours DROP COLUMN requests;"
+#define BACK_TO_9 "DROP TABLE hands; ALTER TABLE lanes DROP COLUMN br_since;"
+#define BACK_TO_7 BACK_TO_9 "ALTER TABLE jobs DROP COLUMN usage; ALTER TABLE session_hours DROP COLUMN requests;"
 #define BACK_TO_5                                                                              \
     BACK_TO_7 "DROP INDEX gone_id; ALTER TABLE lanes DROP COLUMN own_depth; ALTER TABLE lanes DROP COLUMN own_overflow;"     \
     "DROP TABLE operations;"                                                                   \
@@ -371,6 +372,32 @@ static void s19_a_store_of_version_7_goes_on_and_may_be_gone_back_to(void **stat
     assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 7);
     assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"), SCHEMA_VERSION);
     assert_int_equal(ask("fulmar.db", "SELECT count(*) FROM jobs WHERE usage=''"), 8);
+}
+
+/* Limits stay, and webhooks can have some then, which version 9 lets be. */
+static void s19_a_store_of_version_9_goes_on_with_its_limits(void **state)
+{
+    (void)state;
+    fine(store_open(&store, dir, &limits, 7, now, &fault));
+    store_close(&store);
+    run("fulmar.db", BACK_TO_9
+        "DROP TABLE limits;"
+        "CREATE TABLE limits(scope INTEGER NOT NULL CHECK(scope BETWEEN 0 AND 2),name TEXT NOT NULL,"
+        "max_active INTEGER NOT NULL DEFAULT 0 CHECK(max_active >= 0),weight INTEGER NOT NULL DEFAULT 0 CHECK(weight >= 0),"
+        "emit_ms INTEGER NOT NULL DEFAULT 0 CHECK(emit_ms >= 0),burst INTEGER NOT NULL DEFAULT 1 CHECK(burst >= 1),"
+        "tat_ms INTEGER NOT NULL DEFAULT 0,PRIMARY KEY(scope, name)) WITHOUT ROWID, STRICT;"
+        "INSERT INTO limits(scope,name,max_active,emit_ms,burst,tat_ms) VALUES(2,'x',3,2000,2,77);"
+        "DELETE FROM meta WHERE k='tables'; PRAGMA user_version=9");
+    struct store_limits patient = limits;
+    patient.rollback_ms = 3600000;
+    fine(store_open(&store, dir, &patient, 7, now, &fault));
+    store_close(&store);
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 9);
+    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"), SCHEMA_VERSION);
+    assert_int_equal(
+        ask("fulmar.db", "SELECT max_active+emit_ms+burst+tat_ms FROM limits WHERE scope=2"),
+        3 + 2000 + 2 + 77);
+    run("fulmar.db", "INSERT INTO limits(scope,name,max_active) VALUES(3,'whk_1',2)");
 }
 
 /* What version 5 brought is taken out too, which is version 4. */
@@ -531,6 +558,7 @@ int main(void)
         T(s19_a_store_of_version_5_goes_on_with_its_operations),
         T(s19_a_store_of_version_6_goes_on_with_its_operations),
         T(s19_a_store_of_version_7_goes_on_and_may_be_gone_back_to),
+        T(s19_a_store_of_version_9_goes_on_with_its_limits),
         T(s19_the_version_before_works_on_the_same_file_until_the_window_is_over),
         T(what_takes_something_away_keeps_a_copy_and_ends_the_window),
         T(what_no_version_may_use_stays_so_when_it_is_brought_up),

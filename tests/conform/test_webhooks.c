@@ -860,8 +860,161 @@ static void a_callback_whose_webhook_is_gone_is_said_to_be_dropped(void **state)
     assert_int_equal(count_of(in, off, in->got[0].event), 2);
 }
 
+/* ---- held by hand, limited ---- */
+
+static err hand(enum hand_act act, const char *id, int64_t until_ms)
+{
+    struct hand_change c = {.of = HAND_OF_WEBHOOK,
+                            .key = span_of(id),
+                            .act = act,
+                            .until_ms = until_ms,
+                            .by = SPAN("anna"),
+                            .why = SPAN("it is mended")};
+    begin();
+    err e = store_hand(w->s, &c, now(), &w->f);
+    commit();
+    return e;
+}
+
+static void one_that_is_held_by_hand_gets_nothing_until_its_time_is_over(void **state)
+{
+    (void)state;
+    const char *id = hook("job.finished"), *other = hook("job.finished");
+    ok(hand(HAND_OPEN, id, w->now + HOUR));
+    struct webhook_view v = hook_view(id);
+    assert_string_equal(v.hand.by, "anna");
+    assert_string_equal(v.hand.why, "it is mended");
+    assert_int_equal(v.hand.at_ms, w->now);
+    assert_int_equal(v.hand.until_ms, w->now + HOUR);
+    assert_int_equal(events_of(NULL, "breaker.opened"), 1);
+    end_job(accept_job(), FAILURE_NONE);
+    struct webhooks_taken t = take(16);
+    assert_int_equal(t.count, 1);
+    assert_string_equal(t.attempts[0].webhook, other);
+    done(&t.attempts[0], 200, 0);
+    assert_int_equal(take(16).next_ms, v.hand.until_ms);
+    crash(false); /* it is known after a restart, too */
+    w->now = v.hand.until_ms - 1;
+    assert_int_equal(take(16).count, 0);
+    w->now = v.hand.until_ms;
+    t = take(16);
+    assert_int_equal(t.count, 1); /* by itself */
+    done(&t.attempts[0], 200, 0);
+    assert_int_equal(hand(HAND_OPEN, id, w->now + DAY + 1), E_BAD_INPUT);
+    assert_int_equal(hand(HAND_OPEN, id, w->now), E_BAD_INPUT);
+    assert_int_equal(hand(HAND_OPEN, new_id("whk"), w->now + HOUR), E_NOT_FOUND);
+}
+
+static void one_that_rests_is_closed_by_hand_and_what_waits_is_sent_at_once(void **state)
+{
+    (void)state;
+    const char *id = hook("job.finished");
+    ended_jobs(3);
+    for (int i = 0; i < WEBHOOK_FAILS_MAX + 1; i++) {
+        struct webhooks_taken t = take(1);
+        while (!t.count) {
+            w->now = t.next_ms;
+            t = take(1);
+        }
+        done(&t.attempts[0], 500, 0);
+    }
+    struct webhook_view v = hook_view(id);
+    assert_true(v.rest_ms > w->now && v.fails == WEBHOOK_FAILS_MAX + 1);
+    assert_int_equal(take(16).count, 0);
+    ok(hand(HAND_CLOSE, id, 0));
+    assert_int_equal(hook_view(id).rest_ms, 0);
+    assert_int_equal(hook_view(id).fails, WEBHOOK_FAILS_MAX + 1); /* one at a time, as before */
+    assert_int_equal(events_of(NULL, "breaker.closed"), 1);
+    struct webhooks_taken t = take(16);
+    assert_int_equal(t.count, 1);
+    done(&t.attempts[0], 500, 0);
+    ok(hand(HAND_RESET, id, 0));
+    v = hook_view(id);
+    assert_int_equal(v.fails + v.failing_ms + v.rest_ms, 0);
+    assert_int_equal(take(16).count, 3); /* all of them, however often they failed */
+    ok(hand(HAND_RESET, id, 0));         /* it is so already */
+    assert_int_equal(events_of(NULL, "breaker.reset"), 1);
+    struct webhook_put off = {.id = span_of(id), .enabled = 0, .revision = -1};
+    begin();
+    ok(store_webhook_change(w->s, &off, now(), &w->f));
+    commit();
+    assert_int_equal(hand(HAND_CLOSE, id, 0), E_CONFLICT);
+    assert_non_null(strstr(w->f.words, "is switched off"));
+}
+
+static err limit(const char *id, int64_t at_once, int64_t every_ms, int64_t burst)
+{
+    struct limit_view v = {.scope = LIMIT_WEBHOOK,
+                           .name = span_of(id),
+                           .max_active = at_once,
+                           .weight = LANE_UNCHANGED,
+                           .emit_ms = every_ms,
+                           .burst = burst};
+    begin();
+    err e = store_limit_set(w->s, &v, now(), &w->f);
+    commit();
+    return e;
+}
+
+static struct limit_view limit_of(const char *id)
+{
+    struct limit_view *all;
+    size_t n;
+    ok(store_limits(w->s, w->a, &all, &n, &w->f));
+    for (size_t i = 0; i < n; i++)
+        if (all[i].scope == LIMIT_WEBHOOK && span_is(all[i].name, id))
+            return all[i];
+    fail_msg("no limit of %s", id);
+    abort();
+}
+
+static void a_limit_says_how_many_go_to_one_at_once_and_how_often(void **state)
+{
+    (void)state;
+    const char *id = hook("job.finished");
+    assert_int_equal(limit_of(id).max_active, 0);
+    ended_jobs(20);
+    ok(limit(id, 2, 0, 1));
+    struct webhooks_taken t = take(16);
+    assert_int_equal(t.count, 2);
+    assert_int_equal(limit_of(id).active, 2);
+    done(&t.attempts[0], 200, 0);
+    assert_int_equal(take(16).count, 1);
+    done(&t.attempts[1], 200, 0);
+    ok(limit(id, WEBHOOK_AT_ONCE_MOST, LANE_UNCHANGED, LANE_UNCHANGED));
+    t = take(16);
+    assert_int_equal(t.count, 15); /* one is under way still */
+    for (size_t i = 0; i < t.count; i++)
+        done(&t.attempts[i], 200, 0);
+    ended_jobs(9);
+    ok(limit(id, 16, 1000, 3));
+    t = take(16);
+    assert_int_equal(t.count, 3);
+    assert_int_equal(take(16).count, 0);
+    assert_int_equal(take(16).next_ms, w->now + 1000);
+    crash(false); /* what was used up is known after a restart */
+    assert_int_equal(take(16).count, 0);
+    w->now += 999;
+    assert_int_equal(take(16).count, 0);
+    w->now += 1;
+    assert_int_equal(take(16).count, 1);
+    w->now += 60 * 1000;
+    assert_int_equal(take(16).count, 3); /* not more than that, however long nothing went */
+    struct limit_view v = limit_of(id);
+    assert_int_equal(v.emit_ms, 1000);
+    assert_int_equal(v.burst, 3);
+    assert_int_equal(events_of(NULL, "limit.changed"), 3);
+    assert_int_equal(limit(id, WEBHOOK_AT_ONCE_MOST + 1, 0, 1), E_BAD_INPUT);
+    assert_int_equal(limit(new_id("whk"), 1, 0, 1), E_NOT_FOUND);
+    ok(limit(id, 0, 0, 1));
+    assert_int_equal(limit_of(id).emit_ms, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 static const struct CMUnitTest tests[] = {
+    T(one_that_is_held_by_hand_gets_nothing_until_its_time_is_over),
+    T(one_that_rests_is_closed_by_hand_and_what_waits_is_sent_at_once),
+    T(a_limit_says_how_many_go_to_one_at_once_and_how_often),
     T(events_since_it_was_made_come_signed_and_no_others),
     T(a_job_keeps_its_order_while_others_go_on),
     T(s87_a_receiver_that_is_down_then_slow_then_doubles_gets_all_in_order_and_holds_nobody_up),

@@ -3,6 +3,7 @@
 #include "core/failure.h"
 #include "core/job.h"
 #include "core/lane.h"
+#include "core/limit.h"
 #include "core/metrics.h"
 #include "core/options.h"
 #include "core/retry.h"
@@ -555,6 +556,77 @@ static void breaker_opens_when_half_of_twenty_failed_in_ten_minutes(void **state
     assert_int_equal(b.window_seen, 2);
 }
 
+static void breaker_says_since_when_it_is_in_its_state(void **state)
+{
+    (void)state;
+    struct breaker b = {0};
+    breaker_note(&b, BREAKER_OK, 5);
+    assert_int_equal(b.since_ms, 0); /* it was in no other one */
+    for (int i = 0; i < 5; i++)
+        breaker_note(&b, BREAKER_HEALTH_ERROR, 10 + i);
+    assert_int_equal(b.since_ms, 14);
+    breaker_note(&b, BREAKER_HEALTH_ERROR, 20); /* says nothing new */
+    assert_int_equal(b.since_ms, 14);
+    int64_t until = b.until_ms;
+    breaker_started(&b, until);
+    assert_int_equal(b.since_ms, until);
+    breaker_note(&b, BREAKER_HEALTH_ERROR, until + 7);
+    assert_int_equal(b.since_ms, until + 7);
+    breaker_started(&b, b.until_ms);
+    breaker_note(&b, BREAKER_NO_VERDICT, b.until_ms + 1);
+    assert_int_equal(b.since_ms, b.until_ms);
+    breaker_started(&b, b.until_ms + 2);
+    breaker_note(&b, BREAKER_OK, b.until_ms + 3);
+    assert_int_equal(b.state, BREAKER_CLOSED);
+    assert_int_equal(b.since_ms, b.until_ms + 3);
+    breaker_open(&b, 9000000, 8000000);
+    assert_int_equal(b.state, BREAKER_OPEN);
+    assert_int_equal(b.since_ms, 8000000);
+    breaker_open(&b, 9900000, 8000001); /* for longer: it was open before */
+    assert_int_equal(b.since_ms, 8000000);
+    assert_int_equal(b.until_ms, 9900000);
+    breaker_close(&b, 8000002);
+    assert_int_equal(b.since_ms, 8000002);
+    assert_int_equal(b.fails + b.trips + b.until_ms, 0);
+}
+
+static void breaker_samples_are_those_of_the_window_that_is_counted_now(void **state)
+{
+    (void)state;
+    static const int64_t minute = 60000;
+    struct breaker b = noted("oxo", 100, 1000);
+    struct breaker_samples seen = breaker_samples(&b, b.window_from_ms + 10 * minute);
+    assert_int_equal(seen.seen, 3);
+    assert_int_equal(seen.bad, 1);
+    seen = breaker_samples(&b, b.window_from_ms + 10 * minute + 1);
+    assert_int_equal(seen.seen + seen.bad, 0);
+    assert_int_equal(breaker_samples(&(struct breaker){0}, 5).seen, 0);
+    static const enum breaker_state order[] = {BREAKER_CLOSED, BREAKER_HALF_OPEN, BREAKER_OPEN};
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 3; k++)
+            assert_int_equal(breaker_worse(order[i], order[k]), order[i > k ? i : k]);
+}
+
+static void limit_has_room_for_what_it_would_let_start_one_by_one(void **state)
+{
+    (void)state;
+    for (int64_t tat = 0; tat < 60; tat += 7) {
+        for (int64_t burst = 0; burst < 5; burst++) {
+            for (int64_t now = 0; now < 60; now += 3) {
+                struct limit l = {.emit_ms = 10, .burst = burst, .tat_ms = tat}, one = l;
+                int64_t n = 0;
+                while (n < 100 && limit_take(&one, now))
+                    n++;
+                assert_int_equal(limit_room(&l, 100, now), n);
+                assert_int_equal(limit_room(&l, 2, now), n < 2 ? n : 2);
+            }
+        }
+    }
+    struct limit none = {.blocked_until_ms = 50};
+    assert_int_equal(limit_room(&none, 7, 49), 0);
+    assert_int_equal(limit_room(&none, 7, 50), 7);
+}
+
 static void breaker_success_in_between_counts_anew(void **state)
 {
     (void)state;
@@ -812,6 +884,9 @@ int main(void)
         cmocka_unit_test(waiting_beats_priority_in_the_end),
         cmocka_unit_test(breaker_opens_after_five_and_closes_by_a_probe),
         cmocka_unit_test(breaker_opens_when_half_of_twenty_failed_in_ten_minutes),
+        cmocka_unit_test(breaker_says_since_when_it_is_in_its_state),
+        cmocka_unit_test(breaker_samples_are_those_of_the_window_that_is_counted_now),
+        cmocka_unit_test(limit_has_room_for_what_it_would_let_start_one_by_one),
         cmocka_unit_test(breaker_success_in_between_counts_anew),
         cmocka_unit_test(breaker_probe_without_verdict_is_armed_again),
         cmocka_unit_test(breaker_opens_longer_each_time_up_to_half_an_hour),

@@ -117,6 +117,16 @@ static void types_are_names_groups_or_all(void **state)
     assert_string_equal(webhook_type_near(SPAN("job.finnished")), "job.finished");
 }
 
+static void one_that_failed_too_often_gets_one_request_whatever_its_limit_says(void **state)
+{
+    (void)state;
+    assert_int_equal(webhook_at_once(0, 0), WEBHOOK_AT_ONCE);
+    assert_int_equal(webhook_at_once(WEBHOOK_FAILS_MAX - 1, 9), 9);
+    assert_int_equal(webhook_at_once(WEBHOOK_FAILS_MAX, 9), 1);
+    assert_int_equal(webhook_at_once(0, WEBHOOK_AT_ONCE_MOST), WEBHOOK_AT_ONCE_MOST);
+    assert_int_equal(webhook_at_once(0, WEBHOOK_AT_ONCE_MOST + 1), WEBHOOK_AT_ONCE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +136,7 @@ int main(void)
         cmocka_unit_test(delays_are_the_published_ones_give_or_take_a_fifth),
         cmocka_unit_test(
             a_receiver_rests_from_the_fifth_failure_on_and_never_longer_than_half_an_hour),
+        cmocka_unit_test(one_that_failed_too_often_gets_one_request_whatever_its_limit_says),
         cmocka_unit_test(types_are_names_groups_or_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -211,3 +211,12 @@ MUST_USE err event_view_of(struct store *s, const struct reply *r, struct arena 
 
 /* The key of login sessions and webhooks, the same on each node, into s->key. */
 MUST_USE err node_key(struct store *s, bool make, struct fault *f);
+
+/* ---- hands.c ---- */
+void hand_fields(const struct reply *fields, struct hand *out);
+/* What a script needs of the change: act, until, by, why, event, its body. key: the id of the thing. */
+void hand_call(struct store *s, struct call *c, const struct hand_change *h, struct span key);
+MUST_USE err hand_session(struct store *s, const struct hand_change *h, wall now,
+                          struct fault *f); /* sessions.c */
+MUST_USE err hand_webhook(struct store *s, const struct hand_change *h, wall now,
+                          struct fault *f); /* webhooks.c */

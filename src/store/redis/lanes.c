@@ -2,6 +2,7 @@
 #include "store/redis/inside.h"
 
 #include "base/need.h"
+#include "store/delivery.h"
 
 enum { LANES_STEP = 64, LIMITS_MAX = 1000, PURGE_MAX = 200, PURGE_STEP = 50 };
 
@@ -31,7 +32,12 @@ enum lane_part {
     LANE_WAITING_UNTIL,
     LANE_BY,
     LANE_WHY,
-    LANE_AT
+    LANE_AT,
+    LANE_HAND_BY,
+    LANE_HAND_WHY,
+    LANE_HAND_AT,
+    LANE_HAND_UNTIL,
+    LANE_SINCE
 };
 
 static struct lane_settings settings_at(const struct reply *r, size_t at)
@@ -82,6 +88,7 @@ static err read_lane(const struct reply *r, wall now, struct arena *a, struct la
                     .fails = reply_number(r, LANE_FAILS),
                     .until_ms = reply_number(r, LANE_UNTIL),
                     .trips = reply_number(r, LANE_TRIPS),
+                    .since_ms = reply_number(r, LANE_SINCE),
                     .window_from_ms = reply_number(r, LANE_FROM),
                     .window_seen = reply_number(r, LANE_SEEN),
                     .window_bad = reply_number(r, LANE_BAD)},
@@ -94,6 +101,12 @@ static err read_lane(const struct reply *r, wall now, struct arena *a, struct la
     }
     if (v.paused || v.closed)
         v.pause.at_ms = reply_number(r, LANE_AT);
+    if (v.breaker_forced_until_ms && reply_number(r, LANE_HAND_UNTIL) > now.ms) {
+        v.hand.at_ms = reply_number(r, LANE_HAND_AT);
+        v.hand.until_ms = reply_number(r, LANE_HAND_UNTIL);
+        span_copy(reply_text(r, LANE_HAND_BY), v.hand.by, sizeof v.hand.by);
+        span_copy(reply_text(r, LANE_HAND_WHY), v.hand.why, sizeof v.hand.why);
+    }
     err e = keep_lane_texts(r, a, &v, f);
     if (!e)
         *out = v;
@@ -110,7 +123,10 @@ static bool is_wanted(const struct reply *r, const struct lanes_query *q, wall n
     bool breaks = reply_number(r, LANE_BREAKER) != BREAKER_CLOSED ||
                   reply_number(r, LANE_FAILS) > 0 || reply_number(r, LANE_TRIPS) > 0 ||
                   reply_number(r, LANE_FORCED) > now.ms;
-    if (q->breakers && !breaks)
+    struct breaker window = {.window_from_ms = reply_number(r, LANE_FROM),
+                             .window_seen = reply_number(r, LANE_SEEN)};
+    bool counts = breaks || (q->counting && breaker_samples(&window, now.ms).seen > 0);
+    if ((q->breakers || q->counting) && !counts)
         return false;
     enum waiting w = (enum waiting)reply_number(r, LANE_WAITING);
     return !q->troubled || reply_number(r, LANE_CLOSED) || reply_number(r, LANE_PAUSED_AT) ||
@@ -198,11 +214,12 @@ err redis_lane_meter(struct store *s, struct span name, wall now, struct meter_s
 static err read_limit(const struct reply *r, enum limit_scope scope, struct arena *a,
                       struct limit_view *out, struct fault *f)
 {
+    bool has_rate = scope == LIMIT_SITE || scope == LIMIT_WEBHOOK;
     *out = (struct limit_view){.scope = scope,
                                .max_active = reply_number(r, 1),
                                .weight = reply_number(r, 2),
-                               .emit_ms = scope == LIMIT_SITE ? reply_number(r, 3) : 0,
-                               .burst = scope == LIMIT_SITE ? reply_number(r, 4) : 0,
+                               .emit_ms = has_rate ? reply_number(r, 3) : 0,
+                               .burst = has_rate ? reply_number(r, 4) : 0,
                                .active = reply_number(r, 5)};
     return store_keep(a, reply_text(r, 0), &out->name, f);
 }
@@ -257,7 +274,9 @@ static err add_limits(struct store *s, enum limit_scope scope, struct arena *a,
         struct call c = {0};
         store_fresh(s);
         call_text(&c, SPAN("limits"));
-        call_text(&c, scope == LIMIT_TENANT ? SPAN("tenants") : SPAN("sites"));
+        call_text(&c, scope == LIMIT_TENANT ? SPAN("tenants")
+                      : scope == LIMIT_SITE ? SPAN("sites")
+                                            : SPAN("hooks"));
         call_text(&c, span_of(last));
         call_number(&c, LANES_STEP);
         err e = store_look(s, SCRIPT_LANES, &c, (wall){0}, &r, f);
@@ -283,6 +302,8 @@ err redis_limits(struct store *s, struct arena *a, struct limit_view **out_limit
     err e = add_limits(s, LIMIT_TENANT, a, all, &n, f);
     if (!e)
         e = add_limits(s, LIMIT_SITE, a, all, &n, f);
+    if (!e)
+        e = add_limits(s, LIMIT_WEBHOOK, a, all, &n, f);
     if (e)
         return e;
     *out_limits = all;
@@ -386,5 +407,6 @@ err redis_limit_set(struct store *s, const struct limit_view *limit, wall now, s
         call_number(&c, numbers[i]);
     call_text(&c, buf_span(&s->scratch));
     call_hex(&c, span_hash(limit->name, 0) >> 1);
-    return store_write(s, SCRIPT_LIMIT_SET, &c, now, &r, f);
+    e = store_write(s, SCRIPT_LIMIT_SET, &c, now, &r, f);
+    return !e && said(&r) == SAID_NONE ? delivery_no_webhook(f) : e;
 }

@@ -153,6 +153,25 @@ err redis_session_lock(struct store *s, struct span session, bool locked, struct
     return store_write(s, SCRIPT_SESSION, &c, now, &r, f);
 }
 
+err hand_session(struct store *s, const struct hand_change *h, wall now, struct fault *f)
+{
+    struct reply r;
+    struct call c = {0};
+    char id[ID_TEXT];
+    err e = find(s, h->key, now, &r, f);
+    if (e)
+        return e;
+    span_copy(reply_text(&r, 1), id, sizeof id);
+    call_text(&c, SPAN("hand"));
+    call_text(&c, span_of(id));
+    hand_call(s, &c, h, span_of(id));
+    e = store_write(s, SCRIPT_SESSION, &c, now, &r, f);
+    if (e || said(&r) != SAID_STATE)
+        return e;
+    return asked_session_closes(span_of(id), reply_number(&r, 1) != 0, reply_number(&r, 2) != 0,
+                                reply_number(&r, 3) != 0, f);
+}
+
 err redis_session_remove(struct store *s, struct span session, struct fault *f)
 {
     struct reply r;
@@ -215,6 +234,8 @@ static void read_state(const struct reply *fields, wall now, struct session_view
         state_is(v, SESSION_INVALID, reply_field_text(fields, "refusal"), refused);
     else if (v->expires_ms && v->expires_ms <= now.ms)
         state_is(v, SESSION_EXPIRED, SPAN("its cookies have ended"), v->expires_ms);
+    else if (v->hand.until_ms)
+        state_is(v, SESSION_COOLING, SPAN("held by hand"), v->hand.at_ms);
     else if (v->rest_count)
         state_is(v, SESSION_COOLING, SPAN("the site's limit"), 0);
     else if (v->open_ms > now.ms)
@@ -250,6 +271,8 @@ static void read_view(const struct reply *r, wall now, struct session_view *v)
         span_copy(reply_text(reply_list(rests, i), 0), rest->operation, sizeof rest->operation);
         rest->until_ms = reply_number(reply_list(rests, i), 1);
     }
+    if (reply_field(fields, "hu") > now.ms)
+        hand_fields(fields, &v->hand);
     read_state(fields, now, v);
 }
 

@@ -78,6 +78,7 @@ static err read_view(const struct reply *r, struct arena *a, struct webhook_view
                                .created_ms = reply_field(fields, "ca"),
                                .updated_ms = reply_field(fields, "ua"),
                                .revision = reply_field(fields, "rv")};
+    hand_fields(fields, &v->hand);
     span_copy(reply_text(r, VIEW_ID), v->id, sizeof v->id);
     const struct field_text texts[] = {
         {"na", &v->name}, {"ur", &v->url}, {"ty", &v->types}, {"ow", &v->off_why}};
@@ -197,6 +198,18 @@ err redis_webhook_rotate(struct store *s, const struct webhook_ask *args, wall n
         e = ask(s, &c, now, &r, f);
     }
     buf_free(&sealed);
+    return e ? e : check_said(&r, f);
+}
+
+err hand_webhook(struct store *s, const struct hand_change *h, wall now, struct fault *f)
+{
+    struct reply r;
+    struct call c = verb("hand", h->key);
+    store_fresh(s);
+    hand_call(s, &c, h, h->key);
+    err e = ask(s, &c, now, &r, f);
+    if (!e && said(&r) == SAID_STATE)
+        return asked_webhook_off(h->key, f);
     return e ? e : check_said(&r, f);
 }
 

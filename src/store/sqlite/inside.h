@@ -395,6 +395,22 @@ MUST_USE err sessions_note(struct store *s, int64_t job, enum failure_class fail
 MUST_USE err sessions_usable(struct store *s, struct span site, struct span pool, wall now,
                              int64_t *out, struct fault *f);
 
+/* ---- hands.c ---- */
+/* What is over is nobody's. */
+MUST_USE err hand_read(struct store *s, enum hand_of of, struct span key, wall now,
+                       struct hand *out, struct fault *f);
+MUST_USE err hand_note(struct store *s, enum hand_of of, struct span key, struct span by,
+                       struct span why, int64_t until_ms, wall now, struct fault *f);
+MUST_USE err hand_drop(struct store *s, enum hand_of of, struct span key, struct fault *f);
+/* What the change does to the thing itself; the note of it is hands.c's. out_key: its id. */
+MUST_USE err sessions_hand(struct store *s, const struct hand_change *c, wall now,
+                           char out_key[ID_TEXT], bool *out_changed, struct fault *f);
+MUST_USE err webhooks_hand(struct store *s, const struct hand_change *c, wall now,
+                           char out_key[ID_TEXT], bool *out_changed, struct fault *f);
+/* Of this one, or of all (only empty): behind the *n that are there. a: for their names; may be NULL with only. */
+MUST_USE err webhooks_limits(struct store *s, struct span only, struct arena *a,
+                             struct limit_view *out, size_t most, size_t *n, struct fault *f);
+
 /* ---- events.c: a body is written into s->scratch ---- */
 struct json_w;
 struct json_w event_open(struct store *s);                       /* open object */

@@ -564,7 +564,8 @@ static void read_lane(struct query *q, struct lane_facts *n)
         .breaker = {.state = (enum breaker_state)db_int(q, 5),
                     .fails = db_int(q, 6),
                     .until_ms = db_int(q, 7),
-                    .trips = db_int(q, 8)},
+                    .trips = db_int(q, 8),
+                    .since_ms = db_int(q, 18)},
         .forced_until_ms = db_int(q, 9),
         .own = {.weight = db_int(q, 10),
                 .max_active = db_int(q, 11),
@@ -746,7 +747,7 @@ static err write_lane(struct store *s, const struct store_lane *l, struct fault 
                   DB_I(n->breaker.until_ms), DB_I(n->breaker.trips), DB_I(n->forced_until_ms),
                   DB_I(n->own.weight), DB_I(n->own.max_active), DB_I(n->own.emit_ms),
                   DB_I(n->own.burst), DB_I(n->paused), DB_I(n->closed), DB_I(l->used_ms),
-                  DB_I(n->own.depth), DB_I(n->own.overflow));
+                  DB_I(n->own.depth), DB_I(n->own.overflow), DB_I(n->breaker.since_ms));
 }
 
 err lanes_flush(struct store *s, struct fault *f)

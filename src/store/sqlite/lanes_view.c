@@ -1,6 +1,7 @@
 /* lanes_view.c - lanes and limits as people see and set them. */
 #include "store/lanes.h"
 
+#include "store/delivery.h"
 #include "store/sqlite/inside.h"
 
 #include "base/json.h"
@@ -84,6 +85,8 @@ static err view_of(struct store *s, const struct store_lane *l, wall now, struct
     err e = oldest_of(s, l, &v.oldest_ready_ms, f);
     if (!e && (n->paused || n->closed))
         e = note_of(s, l, a, &v.pause, f);
+    if (!e && v.breaker_forced_until_ms)
+        e = hand_read(s, HAND_OF_LANE, v.name, now, &v.hand, f);
     if (!e)
         *out = v;
     return e;
@@ -100,7 +103,8 @@ static bool is_wanted(const struct store *s, const struct store_lane *l,
     const struct lane_facts *n = &l->now;
     bool breaks = n->breaker.state != BREAKER_CLOSED || n->breaker.fails > 0 ||
                   n->breaker.trips > 0 || n->forced_until_ms > now.ms;
-    if (q->breakers && !breaks)
+    bool counts = breaks || (q->counting && breaker_samples(&n->breaker, now.ms).seen > 0);
+    if ((q->breakers || q->counting) && !counts)
         return false;
     if (!q->troubled)
         return true;
@@ -230,15 +234,15 @@ static void act_on(struct lane_facts *n, const struct lane_change *c, wall now)
         n->closed = c->act == LANE_ACT_CLOSE;
         return;
     case LANE_ACT_BREAKER_OPEN:
-        n->breaker.state = BREAKER_OPEN;
-        n->breaker.until_ms = n->forced_until_ms = c->until_ms;
+        breaker_open(&n->breaker, c->until_ms, now.ms);
+        n->forced_until_ms = c->until_ms;
         return;
     case LANE_ACT_BREAKER_CLOSE:
-        n->breaker = (struct breaker){0};
+        breaker_close(&n->breaker, now.ms);
         n->forced_until_ms = c->until_ms;
         return;
     case LANE_ACT_BREAKER_RESET:
-        n->breaker = (struct breaker){0};
+        breaker_close(&n->breaker, now.ms);
         n->forced_until_ms = n->last_bad = 0;
         return;
     case LANE_ACT_UNBLOCK:
@@ -286,6 +290,17 @@ static err note_stop(struct store *s, const struct store_lane *l, const struct l
                   stops ? db_text_or_null(c->why) : DB_NULL, stops ? DB_I(now.ms) : DB_NULL);
 }
 
+static err note_hand(struct store *s, const struct store_lane *l, const struct lane_change *c,
+                     wall now, struct fault *f)
+{
+    struct span name = span_of(l->name);
+    if (c->act == LANE_ACT_BREAKER_RESET)
+        return hand_drop(s, HAND_OF_LANE, name, f);
+    if (c->act != LANE_ACT_BREAKER_OPEN && c->act != LANE_ACT_BREAKER_CLOSE)
+        return E_OK;
+    return hand_note(s, HAND_OF_LANE, name, c->by, c->why, c->until_ms, now, f);
+}
+
 err sqlite_lane_change(struct store *s, const struct lane_change *args, wall now,
                        struct fault *f)
 {
@@ -308,6 +323,8 @@ err sqlite_lane_change(struct store *s, const struct lane_change *args, wall now
     *lanes_touch(s, l) = after;
     lanes_place(s, l, now.ms);
     e = note_stop(s, l, c, now, f);
+    if (!e)
+        e = note_hand(s, l, c, now, f);
     return e ? e : say_changed(s, l, c, now, f);
 }
 
@@ -430,9 +447,10 @@ err sqlite_limits(struct store *s, struct arena *a, struct limit_view **out_limi
         const struct store_site *t = e->value;
         add_limit(all, &n, site_limit(t, arena_keep(a, span_of(t->name))));
     }
+    err e = webhooks_limits(s, SPAN(""), a, all, LIMITS_MAX, &n, f);
     *out_limits = all;
     *out_count = n;
-    return E_OK;
+    return e;
 }
 
 static err write_limit(struct store *s, const struct limit_view *v, int64_t tat_ms,
@@ -493,6 +511,21 @@ static err set_site(struct store *s, const struct limit_view *limit, wall now, s
     return E_OK;
 }
 
+static err set_webhook(struct store *s, const struct limit_view *limit, struct fault *f)
+{
+    struct limit_view v = {0};
+    size_t n = 0;
+    err e = webhooks_limits(s, limit->name, NULL, &v, 1, &n, f);
+    if (!e && n == 0)
+        e = delivery_no_webhook(f);
+    if (e)
+        return e;
+    v.max_active = or_old(limit->max_active, v.max_active);
+    v.emit_ms = or_old(limit->emit_ms, v.emit_ms);
+    v.burst = or_old(limit->burst, v.burst);
+    return write_limit(s, &v, 0, f);
+}
+
 /* Memory follows the row at once; when the group is lost after that, the limits are read again. */
 err sqlite_limit_set(struct store *s, const struct limit_view *limit, wall now, struct fault *f)
 {
@@ -511,6 +544,9 @@ err sqlite_limit_set(struct store *s, const struct limit_view *limit, wall now, 
         break;
     case LIMIT_SITE:
         e = set_site(s, limit, now, f);
+        break;
+    case LIMIT_WEBHOOK:
+        e = set_webhook(s, limit, f);
         break;
     case LIMIT_SCOPES:
         bug("unknown scope");

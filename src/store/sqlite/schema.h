@@ -6,9 +6,34 @@
 #include "store/sqlite/schedules_sql.h"
 #include "store/sqlite/webhooks_sql.h"
 
-enum { SCHEMA_VERSION = 9 };
+enum { SCHEMA_VERSION = 10 };
 
 /* clang-format off */
+#define LIMITS_SQL                                                                             \
+    "CREATE TABLE limits(" /* of all, of a tenant, a site, a webhook */                        \
+    "  scope      INTEGER NOT NULL CHECK(scope BETWEEN 0 AND 3),"                              \
+    "  name       TEXT NOT NULL,"                                                              \
+    "  max_active INTEGER NOT NULL DEFAULT 0 CHECK(max_active >= 0),"                          \
+    "  weight     INTEGER NOT NULL DEFAULT 0 CHECK(weight >= 0),"                              \
+    "  emit_ms    INTEGER NOT NULL DEFAULT 0 CHECK(emit_ms >= 0),"                             \
+    "  burst      INTEGER NOT NULL DEFAULT 1 CHECK(burst >= 1),"                               \
+    "  tat_ms     INTEGER NOT NULL DEFAULT 0,"                                                 \
+    "  PRIMARY KEY(scope, name)"                                                               \
+    ") WITHOUT ROWID, STRICT;"
+/* Who holds something by hand, and until when: of: 0 a lane, 1 a session, 2 a webhook; key: name or id. Of lanes these
+ * are only the words: br_forced says until when. */
+#define HANDS_SQL                                                                              \
+    "CREATE TABLE hands("                                                                      \
+    "  of    INTEGER NOT NULL CHECK(of BETWEEN 0 AND 2),"                                      \
+    "  key   TEXT NOT NULL,"                                                                   \
+    "  who   TEXT NOT NULL,"                                                                   \
+    "  why   TEXT NOT NULL,"                                                                   \
+    "  at    INTEGER NOT NULL,"                                                                \
+    "  until INTEGER NOT NULL,"                                                                \
+    "  PRIMARY KEY(of, key)"                                                                   \
+    ") WITHOUT ROWID, STRICT;"                                                                 \
+    "CREATE INDEX hands_until ON hands(until);"
+
 #define SCHEMA_SINCE_3_SQL                                                                     \
     "CREATE TABLE lanes("                                                                      \
     "  lane_id       INTEGER PRIMARY KEY,"                                                     \
@@ -22,6 +47,7 @@ enum { SCHEMA_VERSION = 9 };
     "  br_until      INTEGER NOT NULL DEFAULT 0,"                                              \
     "  br_trips      INTEGER NOT NULL DEFAULT 0,"                                              \
     "  br_forced     INTEGER NOT NULL DEFAULT 0,"                                              \
+    "  br_since      INTEGER NOT NULL DEFAULT 0,"                                              \
     "  own_weight    INTEGER NOT NULL DEFAULT -1," /* -1: as configured */                     \
     "  own_active    INTEGER NOT NULL DEFAULT -1,"                                             \
     "  own_emit      INTEGER NOT NULL DEFAULT -1,"                                             \
@@ -36,16 +62,7 @@ enum { SCHEMA_VERSION = 9 };
     "  used_at       INTEGER NOT NULL DEFAULT 0"                                               \
     ") STRICT;"                                                                                \
     "CREATE INDEX lanes_used ON lanes(used_at);"                                               \
-    "CREATE TABLE limits(" /* above lanes: of all, of a tenant, of a site */                   \
-    "  scope      INTEGER NOT NULL CHECK(scope BETWEEN 0 AND 2),"                              \
-    "  name       TEXT NOT NULL,"                                                              \
-    "  max_active INTEGER NOT NULL DEFAULT 0 CHECK(max_active >= 0),"                          \
-    "  weight     INTEGER NOT NULL DEFAULT 0 CHECK(weight >= 0),"                              \
-    "  emit_ms    INTEGER NOT NULL DEFAULT 0 CHECK(emit_ms >= 0),"                             \
-    "  burst      INTEGER NOT NULL DEFAULT 1 CHECK(burst >= 1),"                               \
-    "  tat_ms     INTEGER NOT NULL DEFAULT 0,"                                                 \
-    "  PRIMARY KEY(scope, name)"                                                               \
-    ") WITHOUT ROWID, STRICT;"                                                                 \
+    LIMITS_SQL HANDS_SQL                                                                       \
     "CREATE TABLE meta(k TEXT PRIMARY KEY, v, who TEXT, why TEXT, at INTEGER) WITHOUT ROWID;"  \
     "INSERT INTO meta(k,v) VALUES('epoch',0),('mode',0);"                                      \
     "CREATE TABLE requests(" /* that were answered: the same again gives the same job */       \

@@ -159,6 +159,70 @@ err sqlite_session_lock(struct store *s, struct span session, bool locked, struc
     return e;
 }
 
+/* What a session has of what may keep it from being closed; and whether closing it changes anything. */
+struct session_shut {
+    bool cookies, refused, expired, changes;
+};
+
+static err read_shut(struct store *s, const struct session_row *r, const struct hand_change *c,
+                     wall now, struct session_shut *out, struct fault *f)
+{
+    struct query *q;
+    struct hand held;
+    err e = hand_read(s, HAND_OF_SESSION, span_of(r->id), now, &held, f);
+    if (!e)
+        e = db_ask(s->db, SQL_SESSION_CLOSES, &q, f, DB_I(r->sid), DB_I(now.ms));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    if (!e)
+        *out = (struct session_shut){.cookies = db_int(q, 0) != 0,
+                                     .refused = db_int(q, 1) != 0,
+                                     .expired = db_int(q, 2) != 0,
+                                     .changes = held.until_ms || db_int(q, 3) || db_int(q, 4) ||
+                                                (c->act == HAND_RESET && db_int(q, 5))};
+    db_end(q);
+    return e;
+}
+
+static err close_session(struct store *s, const struct session_row *r,
+                         const struct hand_change *c, wall now, bool *out_changed,
+                         struct fault *f)
+{
+    struct session_shut shut = {0};
+    err e = read_shut(s, r, c, now, &shut, f);
+    if (!e)
+        e = asked_session_closes(span_of(r->id), shut.cookies, shut.refused, shut.expired, f);
+    *out_changed = !e && shut.changes;
+    if (e || !shut.changes)
+        return e;
+    e = db_run(s->db, SQL_SESSION_CLOSE, f, DB_I(r->sid), DB_I(c->act == HAND_RESET),
+               DB_I(now.ms));
+    return e ? e : db_run(s->db, SQL_SESSION_RESTS_DELETE, f, DB_I(r->sid));
+}
+
+err sessions_hand(struct store *s, const struct hand_change *c, wall now, char out_key[ID_TEXT],
+                  bool *out_changed, struct fault *f)
+{
+    struct session_row r;
+    struct hand held = {.until_ms = 0};
+    err e = find(s, c->key, &r, f);
+    if (e)
+        return e;
+    memcpy(out_key, r.id, ID_TEXT);
+    if (c->act == HAND_OPEN) {
+        e = hand_read(s, HAND_OF_SESSION, span_of(r.id), now, &held, f);
+        *out_changed = !e && held.until_ms != c->until_ms;
+        if (!e)
+            e = db_run(s->db, SQL_SESSION_TOUCH, f, DB_I(r.sid), DB_I(now.ms));
+    } else {
+        e = close_session(s, &r, c, now, out_changed, f);
+    }
+    if (!e && *out_changed)
+        say_changed(s, &r);
+    return e;
+}
+
 err sqlite_session_remove(struct store *s, struct span session, struct fault *f)
 {
     struct session_row r;
@@ -175,6 +239,8 @@ err sqlite_session_remove(struct store *s, struct span session, struct fault *f)
                                      SQL_SESSION_DELETE};
     for (size_t i = 0; !e && i < sizeof steps / sizeof *steps; i++)
         e = db_run(s->db, steps[i], f, DB_I(r.sid));
+    if (!e)
+        e = hand_drop(s, HAND_OF_SESSION, span_of(r.id), f);
     if (!e)
         say_changed(s, &r);
     return e;
@@ -474,9 +540,15 @@ static err read_views(struct store *s, struct query *q, wall now, struct session
         e = read_rests(s, db_int(q, 0), now, v, f);
         if (e)
             break;
-        if (v->state == SESSION_ACTIVE && (v->rest_count || v->open_ms > now.ms))
-            state_is(v, SESSION_COOLING,
-                     v->rest_count ? SPAN("the site's limit") : SPAN("its own rate"), 0);
+        e = hand_read(s, HAND_OF_SESSION, span_of(v->id), now, &v->hand, f);
+        if (e)
+            break;
+        const char *rests = v->hand.until_ms      ? "held by hand"
+                            : v->rest_count       ? "the site's limit"
+                            : v->open_ms > now.ms ? "its own rate"
+                                                  : NULL;
+        if (v->state == SESSION_ACTIVE && rests)
+            state_is(v, SESSION_COOLING, span_of(rests), v->hand.at_ms);
     }
     db_end(q);
     *out_count = n;

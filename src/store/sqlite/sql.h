@@ -85,13 +85,20 @@
 #define SQL_SESSION_CANDIDATE                                                                  \
     "SELECT sid,id,used_at,tat,emit_ms,burst,max_active,"                                      \
     "(SELECT count(*) FROM session_leases l WHERE l.session=s.sid),"                           \
-    "(SELECT coalesce(max(until),0) FROM session_rests r WHERE r.session=s.sid AND r.operation IN (?3,'*')),"
+    "max((SELECT coalesce(max(until),0) FROM session_rests r WHERE r.session=s.sid AND r.operation IN (?3,'*'))," \
+    "coalesce((SELECT until FROM hands h WHERE h.of=1 AND h.key=s.id),0)),"
 #define SQL_SESSION_SHOWN(since)                                                               \
     "sid,id,site,pool,name,emit_ms,burst,tat,max_active,used_at,last_ok_at,fails,cookie_count,expires_at,"       \
     "created_at,updated_at,locked_at,lock_reason,refused_at,refusal,print,revision,"           \
     "(SELECT count(*) FROM session_leases l WHERE l.session=s.sid),"                           \
     "(SELECT coalesce(sum(n),0) FROM session_hours h WHERE h.session=s.sid AND h.hour>" since ")," \
     "(SELECT coalesce(sum(requests),0) FROM session_hours h WHERE h.session=s.sid AND h.hour>" since ")"
+#define SQL_HANDS_TABLE(X)                                                                     \
+    X(SQL_HAND, "SELECT who,why,at,until FROM hands WHERE of=?1 AND key=?2")                   \
+    X(SQL_HAND_SET, "INSERT INTO hands(of,key,who,why,at,until) VALUES(?1,?2,?3,?4,?5,?6)"     \
+                    " ON CONFLICT(of,key) DO UPDATE SET who=excluded.who,why=excluded.why,at=excluded.at,until=excluded.until") \
+    X(SQL_HAND_DELETE, "DELETE FROM hands WHERE of=?1 AND key=?2")                             \
+    X(SQL_HANDS_OVER, "DELETE FROM hands WHERE until<=?1")
 #define SQL_SESSIONS_TABLE(X)                                                                  \
     X(SQL_SESSION_FIND, "SELECT sid,id,site,pool,cookie_version,print FROM sessions WHERE id=?1 OR name=?1 LIMIT 2") \
     X(SQL_SESSIONS_NAMED, "SELECT count(*) FROM sessions WHERE site=?1 AND name=?2 AND ?3=?3") \
@@ -106,6 +113,11 @@
                            "revision=revision+1 WHERE sid=?1")                                 \
     X(SQL_SESSION_LOCK, "UPDATE sessions SET locked_at=CASE WHEN ?2=0 THEN 0 WHEN locked_at>0 THEN locked_at ELSE ?4 END," \
                         "lock_reason=?3,updated_at=?4,revision=revision+1 WHERE sid=?1")       \
+    X(SQL_SESSION_CLOSES, "SELECT cookies IS NOT NULL,refused_at>0,expires_at>0 AND expires_at<=?2,locked_at>0," \
+                          "(SELECT count(*) FROM session_rests r WHERE r.session=s.sid AND r.until>?2),fails FROM sessions s WHERE sid=?1") \
+    X(SQL_SESSION_CLOSE, "UPDATE sessions SET locked_at=0,lock_reason='',fails=iif(?2,0,fails),updated_at=?3," \
+                         "revision=revision+1 WHERE sid=?1")                                   \
+    X(SQL_SESSION_TOUCH, "UPDATE sessions SET updated_at=?2,revision=revision+1 WHERE sid=?1") \
     X(SQL_SESSION_DELETE, "DELETE FROM sessions WHERE sid=?1")                                 \
     X(SQL_SESSION_ALONE, SQL_SESSION_CANDIDATE SQL_SESSION_WHOLE "?4) FROM sessions s WHERE site=?1 AND id=?2 LIMIT ?5") \
     X(SQL_SESSION_ALONE_USABLE, "SELECT count(*) FROM sessions WHERE site=?1 AND id=?2 AND " SQL_SESSION_WHOLE "?3)") \
@@ -168,13 +180,13 @@
     X(SQL_META, "SELECT v,who,why,at FROM meta WHERE k=?1")                                    \
     X(SQL_META_SET, "UPDATE meta SET v=?2,who=?3,why=?4,at=?5 WHERE k=?1")                     \
     X(SQL_LANES, "SELECT lane_id,name,pass,tat_ms,blocked_until,br_state,br_fails,br_until,br_trips,br_forced," \
-                 "own_weight,own_active,own_emit,own_burst,paused,closed,own_depth,own_overflow FROM lanes ORDER BY lane_id") \
+                 "own_weight,own_active,own_emit,own_burst,paused,closed,own_depth,own_overflow,br_since FROM lanes ORDER BY lane_id") \
     X(SQL_LANE_COUNTS, "SELECT lane_id,state,needs,count(*) FROM jobs WHERE state<=3 GROUP BY lane_id,state,needs") \
     X(SQL_STATE_COUNTS, "SELECT state,count(*) FROM jobs GROUP BY state")                      \
     X(SQL_LANE_ADD, "INSERT INTO lanes(lane_id,name,weight,pass,used_at) VALUES(?1,?2,?3,?4,?5)") \
     X(SQL_LANE_WRITE, "UPDATE lanes SET pass=?2,tat_ms=?3,blocked_until=?4,br_state=?5,br_fails=?6,br_until=?7," \
                       "br_trips=?8,br_forced=?9,own_weight=?10,own_active=?11,own_emit=?12,own_burst=?13,paused=?14,closed=?15," \
-                      "used_at=iif(?16>used_at+3600000,?16,used_at),own_depth=?17,own_overflow=?18 WHERE lane_id=?1")                             \
+                      "used_at=iif(?16>used_at+3600000,?16,used_at),own_depth=?17,own_overflow=?18,br_since=?19 WHERE lane_id=?1") \
     X(SQL_LANE_NOTE, "UPDATE lanes SET note_by=?2,note_why=?3,note_at=?4 WHERE lane_id=?1")    \
     X(SQL_LANE_VIEW, "SELECT note_by,note_why,note_at FROM lanes WHERE lane_id=?1")            \
     X(SQL_LANE_NAMES, "SELECT lane_id FROM lanes WHERE name>?1 ORDER BY name LIMIT ?2")        \
@@ -323,6 +335,7 @@
     SQL_EVIDENCE_TABLE(X)                                                                      \
     SQL_SCHEDULES_TABLE(X)                                                                     \
     SQL_RETAIN_TABLE(X)                                                                        \
+    SQL_HANDS_TABLE(X)                                                                         \
     SQL_SESSIONS_TABLE(X)                                                                      \
     SQL_WEBHOOKS_TABLE(X)                                                                      \
     SQL_BATCHES_TABLE(X)                                                                       \

@@ -42,8 +42,8 @@ err store_schema(struct store *s, struct fault *f)
     if (version > 0)
         return upgrade_store(s->db, s->path, &plan, (wall){s->group_ms}, f);
     /* One transaction: a crash in between leaves an empty file, not half a schema. */
-    _Static_assert(SCHEMA_VERSION == 9, "user_version below");
-    return db_script(s->db, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=9; COMMIT;", f);
+    _Static_assert(SCHEMA_VERSION == 10, "user_version below");
+    return db_script(s->db, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=10; COMMIT;", f);
 }
 
 /* Connection, schema, and what is kept in memory of the rows. */
@@ -356,6 +356,7 @@ err sqlite_outlook(struct store *s, wall now, struct outlook *out, struct fault 
         return e;
     lanes_outlook(s, now.ms, &o);
     o.mode = s->mode;
+    o.disk_full = s->disk_full;
     memcpy(o.by_state, s->now.by_state, sizeof o.by_state);
     *out = o;
     return E_OK;

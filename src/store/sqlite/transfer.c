@@ -35,13 +35,13 @@ struct statements {
 #define ROWS(kind)      [MOVE_##kind] = {SQL_OUT_##kind, SQL_IN_##kind, SQL_COUNT}
 #define ROWS_WITH(kind) [MOVE_##kind] = {SQL_OUT_##kind, SQL_IN_##kind, SQL_WITH_##kind}
 static const struct statements statements[MOVE_KINDS] = {
-    ROWS_WITH(SERVICE), ROWS(LIMITS),     ROWS(LANES),        ROWS(SESSIONS),
-    ROWS(RESTS),        ROWS(HOURS),      ROWS(MARKS),        ROWS(BATCHES),
-    ROWS(CALLS),        ROWS(ADDS),       ROWS(SCHEDULES),    ROWS(OPERATIONS),
-    ROWS(JOBS),         ROWS(REQUESTS),   ROWS(RUNS),         ROWS(WEBHOOKS),
-    ROWS(DELIVERIES),   ROWS(EVENTS),     ROWS(BODIES),       ROWS_WITH(RECORDS),
-    ROWS(GAPS),         ROWS(FIELDS),     ROWS(FILES),        ROWS_WITH(EVIDENCE),
-    ROWS(URLS),         ROWS_WITH(HOLDS), ROWS_WITH(COUNTERS)};
+    ROWS_WITH(SERVICE),  ROWS(LIMITS),     ROWS(LANES),      ROWS(SESSIONS),
+    ROWS(RESTS),         ROWS(HOURS),      ROWS(MARKS),      ROWS(BATCHES),
+    ROWS(CALLS),         ROWS(ADDS),       ROWS(SCHEDULES),  ROWS(OPERATIONS),
+    ROWS(JOBS),          ROWS(REQUESTS),   ROWS(RUNS),       ROWS(WEBHOOKS),
+    ROWS(HANDS),         ROWS(DELIVERIES), ROWS(EVENTS),     ROWS(BODIES),
+    ROWS_WITH(RECORDS),  ROWS(GAPS),       ROWS(FIELDS),     ROWS(FILES),
+    ROWS_WITH(EVIDENCE), ROWS(URLS),       ROWS_WITH(HOLDS), ROWS_WITH(COUNTERS)};
 
 /* ---- the mark ---- */
 

@@ -19,11 +19,11 @@
         " CONFLICT(scope,name) DO NOTHING") \
     X(SQL_OUT_LANES, "SELECT name,tat_ms,blocked_until,br_state,br_fails,br_until,br_trips,br_forced,own_weight,own_active," \
         "own_emit,own_burst,own_depth,own_overflow,paused,closed,coalesce(note_by,''),coalesce(note_why,'')," \
-        "coalesce(note_at,0),0,0,name,'' FROM lanes WHERE name>?3 ORDER BY name LIMIT ?5") \
+        "coalesce(note_at,0),br_since,0,0,name,'' FROM lanes WHERE name>?3 ORDER BY name LIMIT ?5") \
     X(SQL_IN_LANES, "INSERT INTO lanes(name,weight,tat_ms,blocked_until,br_state,br_fails,br_until,br_trips,br_forced," \
         "own_weight,own_active,own_emit,own_burst,own_depth,own_overflow,paused,closed,note_by,note_why,note_at," \
-        "used_at) VALUES(?1,max(1,?9),?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,nullif(?17,'')," \
-        "nullif(?18,''),nullif(?19,0),CAST(unixepoch() AS INTEGER)*1000) ON CONFLICT(name) DO NOTHING") \
+        "br_since,used_at) VALUES(?1,max(1,?9),?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,nullif(?17,'')," \
+        "nullif(?18,''),nullif(?19,0),?20,CAST(unixepoch() AS INTEGER)*1000) ON CONFLICT(name) DO NOTHING") \
     X(SQL_OUT_SESSIONS, "SELECT id,site,pool,name,emit_ms,burst,max_active,tat,used_at,last_ok_at,fails,locked_at,iif(locked_at>0," \
         "lock_reason,''),refused_at,iif(refused_at>0,refusal,''),coalesce(cookies,''),cookie_count,cookie_version," \
         "expires_at,print,created_at,updated_at,revision,sid,0,'','' FROM sessions WHERE sid>?1 ORDER BY sid LIMIT" \
@@ -121,6 +121,8 @@
         "seen,rest_until,fails,failing_at,delivered,failed,dead,missed,last_ok_at,created_at,updated_at,revision)" \
         " VALUES(?1,?2,?3,?4,?5,?6,nullif(?7,''),?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19,?20,?21,?22,?23," \
         "?24) ON CONFLICT(id) DO NOTHING") \
+    X(SQL_OUT_HANDS, "SELECT of,key,who,why,at,until,of,0,key,'' FROM hands WHERE (of,key)>(?1,?3) ORDER BY of,key LIMIT ?5") \
+    X(SQL_IN_HANDS, "INSERT INTO hands(of,key,who,why,at,until) VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(of,key) DO NOTHING") \
     X(SQL_OUT_DELIVERIES, "SELECT d.did,d.id,w.id,d.seq,d.subject,d.event,d.kind,d.at,d.body,d.state,d.due,d.attempts,d.status,d.why," \
         "d.ended_at,d.did,0,'','' FROM deliveries d CROSS JOIN webhooks w ON w.wid=d.wid WHERE d.did>?1 ORDER BY" \
         " d.did LIMIT ?5") \

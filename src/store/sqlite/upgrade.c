@@ -68,6 +68,14 @@
 
 /* Version 9: requests of sessions. */
 #define UPGRADE_8_SQL "ALTER TABLE session_hours ADD COLUMN requests INTEGER NOT NULL DEFAULT 0;"
+
+/* Version 10: what is held by hand, limits of webhooks, since when a breaker is as it is. Version 9 knows none of it. */
+#define UPGRADE_9_SQL                                                                          \
+    "ALTER TABLE lanes ADD COLUMN br_since INTEGER NOT NULL DEFAULT 0;"                        \
+    "ALTER TABLE limits RENAME TO limits_9;" LIMITS_SQL                                        \
+    "INSERT INTO limits(scope,name,max_active,weight,emit_ms,burst,tat_ms)"                    \
+    " SELECT scope,name,max_active,weight,emit_ms,burst,tat_ms FROM limits_9;"                 \
+    "DROP TABLE limits_9;" HANDS_SQL
 /* clang-format on */
 
 /* A copy that an upgrade which did not come to its end left behind is of no use: the store is as it was. */
@@ -88,8 +96,9 @@ static const struct schema_step STEPS[] = {
     {6, 7, UPGRADE_6_SQL, true},
     {7, 8, UPGRADE_7_SQL, true},
     {8, 9, UPGRADE_8_SQL, true},
+    {9, 10, UPGRADE_9_SQL, true},
 };
-_Static_assert(SCHEMA_VERSION == 9, "a step leads there; user_version in store.c");
+_Static_assert(SCHEMA_VERSION == 10, "a step leads there; user_version in store.c");
 enum { STEPS_COUNT = sizeof STEPS / sizeof STEPS[0], NO_SECOND_NUMBER = 6 };
 
 struct schema_plan upgrade_plan(int64_t window_ms)

@@ -15,6 +15,11 @@ static const int64_t DAY_MS = 24 * 3600 * 1000;
 
 /* ---- rows ---- */
 
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static err check_open(const struct store *s, struct fault *f)
 {
     return s->db ? E_OK : fail(f, E_STORE, "the job store is closed");
@@ -48,14 +53,19 @@ static err read_view(struct query *q, int64_t last_event, struct arena *a,
                                .last_ok_ms = db_int(q, 18),
                                .created_ms = db_int(q, 19),
                                .updated_ms = db_int(q, 20),
-                               .revision = db_int(q, 21)};
+                               .revision = db_int(q, 21),
+                               .hand = {.at_ms = db_int(q, 25), .until_ms = db_int(q, 26)}};
+    span_copy(db_text(q, 23), v->hand.by, sizeof v->hand.by);
+    span_copy(db_text(q, 24), v->hand.why, sizeof v->hand.why);
     span_copy(db_text(q, 1), v->id, sizeof v->id);
     return keep_all(q, columns,
                     (struct span *const[]){&v->name, &v->url, &v->types, &v->off_why}, 4, a, f);
 }
 
 struct found {
-    int64_t wid, revision, secret_n, open;
+    int64_t wid, revision, secret_n, open, fails;
+    int64_t rest_ms, hand_ms; /* rest_ms: also by hand */
+    bool enabled;
 };
 
 /* E_NOT_FOUND; E_STALE: it is no longer at that revision (−1: any). */
@@ -70,7 +80,14 @@ static err find(struct store *s, struct span id, int64_t revision, struct found 
     if (e == E_END)
         e = delivery_no_webhook(f);
     else if (!e)
-        *out = (struct found){db_int(q, 0), db_int(q, 21), db_int(q, 22), db_int(q, 9)};
+        *out = (struct found){.wid = db_int(q, 0),
+                              .revision = db_int(q, 21),
+                              .secret_n = db_int(q, 22),
+                              .open = db_int(q, 9),
+                              .fails = db_int(q, 11),
+                              .rest_ms = later(db_int(q, 13), db_int(q, 26)),
+                              .hand_ms = db_int(q, 26),
+                              .enabled = db_int(q, 6) != 0};
     db_end(q);
     if (!e && revision >= 0 && revision != out->revision)
         e = delivery_moved(out->revision, f);
@@ -155,7 +172,65 @@ err sqlite_webhook_remove(struct store *s, const struct webhook_ask *args, struc
     err e = find_to_write(s, args->id, args->revision, &w, f);
     if (!e)
         e = db_run(s->db, SQL_DELIVERIES_DELETE, f, DB_I(w.wid));
+    if (!e)
+        e = hand_drop(s, HAND_OF_WEBHOOK, args->id, f);
+    if (!e)
+        e = db_run(s->db, SQL_WEBHOOK_LIMIT_DELETE, f, DB_T(args->id));
     return e ? e : db_run(s->db, SQL_WEBHOOK_REMOVE, f, DB_I(w.wid));
+}
+
+/* ---- held by hand, limited ---- */
+
+static err close_webhook(struct store *s, const struct found *w, const struct hand_change *c,
+                         wall now, bool *out_changed, struct fault *f)
+{
+    bool resets = c->act == HAND_RESET;
+    if (!w->enabled)
+        return asked_webhook_off(c->key, f);
+    *out_changed = w->rest_ms > now.ms || (resets && w->fails);
+    if (!*out_changed)
+        return E_OK;
+    err e = db_run(s->db, SQL_WEBHOOK_RESTED, f, DB_I(w->wid), DB_I(resets));
+    return e ? e : db_run(s->db, SQL_DELIVERIES_HURRY, f, DB_I(w->wid), DB_I(now.ms));
+}
+
+err webhooks_hand(struct store *s, const struct hand_change *c, wall now, char out_key[ID_TEXT],
+                  bool *out_changed, struct fault *f)
+{
+    struct found w;
+    err e = find(s, c->key, -1, &w, f);
+    if (e)
+        return e;
+    span_copy(c->key, out_key, ID_TEXT);
+    if (c->act != HAND_OPEN)
+        return close_webhook(s, &w, c, now, out_changed, f);
+    *out_changed = w.hand_ms != c->until_ms;
+    return E_OK;
+}
+
+err webhooks_limits(struct store *s, struct span only, struct arena *a, struct limit_view *out,
+                    size_t most, size_t *n, struct fault *f)
+{
+    struct query *q;
+    err e = db_ask(s->db, SQL_WEBHOOK_LIMITS, &q, f, DB_T(only.n ? only : SPAN("")),
+                   DB_T(only.n ? only : SPAN("\x7f")));
+    if (e)
+        return e;
+    while (*n < most && (e = db_step(q, f)) == E_OK) {
+        struct limit_view *v = &out[(*n)++];
+        *v = (struct limit_view){.scope = LIMIT_WEBHOOK,
+                                 .name = only,
+                                 .max_active = db_int(q, 1),
+                                 .emit_ms = db_int(q, 2),
+                                 .burst = db_int(q, 3),
+                                 .active = db_int(q, 4)};
+        if (!only.n)
+            e = db_keep(q, 0, a, &v->name, f);
+        if (e)
+            break;
+    }
+    db_end(q);
+    return e == E_END ? E_OK : e;
 }
 
 /* The first event behind `seq`. E_END: none. */
@@ -428,6 +503,8 @@ struct hook { /* that is on */
     int64_t wid, secret_n, old_until_ms, place, seen, rest_ms, fails, open;
     char id[ID_TEXT];
     struct span url, types, secret, old_secret; /* sealed */
+    int64_t at_once;                            /* of its own; 0: WEBHOOK_AT_ONCE */
+    struct limit rate;
 };
 
 static err read_hooks(struct store *s, struct arena *a, struct hook *out, size_t *out_count,
@@ -448,7 +525,11 @@ static err read_hooks(struct store *s, struct arena *a, struct hook *out, size_t
                            .rest_ms = db_int(q, 9),
                            .fails = db_int(q, 10),
                            .open = db_int(q, 11),
-                           .seen = db_int(q, 12)};
+                           .seen = db_int(q, 12),
+                           .at_once = db_int(q, 13),
+                           .rate = {.emit_ms = db_int(q, 14),
+                                    .burst = db_int(q, 15),
+                                    .tat_ms = db_int(q, 16)}};
         span_copy(db_text(q, 1), h->id, sizeof h->id);
         e = keep_all(q, columns,
                      (struct span *const[]){&h->url, &h->types, &h->secret, &h->old_secret}, 4,
@@ -571,7 +652,7 @@ static err room_of(struct store *s, const struct hook *h, wall now, size_t *out_
     int64_t sent = e ? 0 : db_int(q, 0);
     *out_next = sent ? db_int(q, 1) : INT64_MAX;
     db_end(q);
-    int64_t most = h->fails >= WEBHOOK_FAILS_MAX ? 1 : WEBHOOK_AT_ONCE;
+    int64_t most = webhook_at_once(h->fails, h->at_once);
     *out_room = sent < most ? (size_t)(most - sent) : 0;
     return e;
 }
@@ -612,23 +693,36 @@ static err next_due(struct store *s, const struct hook *h, int64_t *out, struct 
     e = db_step(q, f);
     int64_t due = e ? INT64_MAX : db_int(q, 0);
     db_end(q);
-    if (due != INT64_MAX && due < h->rest_ms)
-        due = h->rest_ms;
+    if (due != INT64_MAX)
+        due = later(due, later(h->rest_ms, limit_open_at(&h->rate)));
     *out = due < *out ? due : *out;
     return e == E_END ? E_OK : e;
 }
 
-static err take_of(struct store *s, const struct hook *h, const struct webhooks_take_args *args,
+/* What was taken uses its rate up. */
+static err charge_rate(struct store *s, struct hook *h, size_t taken, wall now, struct fault *f)
+{
+    if (h->rate.emit_ms <= 0 || taken == 0)
+        return E_OK;
+    for (size_t i = 0; i < taken; i++)
+        need(limit_take(&h->rate, now.ms));
+    return db_run(s->db, SQL_LIMIT_TAT, f, DB_I(LIMIT_WEBHOOK), DB_T(span_of(h->id)),
+                  DB_I(h->rate.tat_ms));
+}
+
+static err take_of(struct store *s, struct hook *h, const struct webhooks_take_args *args,
                    wall now, struct arena *a, struct webhooks_taken *out, struct fault *f)
 {
     size_t room = 0, before = out->count, left = args->most - out->count;
     int64_t lost;
     err e = room_of(s, h, now, &room, &lost, f);
-    size_t most = room < left ? room : left;
+    size_t most = (size_t)limit_room(&h->rate, (int64_t)(room < left ? room : left), now.ms);
     if (!e && most && h->rest_ms <= now.ms)
         e = take_due(s, h, most, args->at_s, now, a, out, f);
     if (!e)
         e = mark_sent(s, out, before, now.ms + args->lease_ms, f);
+    if (!e)
+        e = charge_rate(s, h, out->count - before, now, f);
     if (e)
         return e;
     if (out->count - before < room)

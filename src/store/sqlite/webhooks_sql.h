@@ -60,7 +60,9 @@
 #define SQL_WEBHOOK_VIEW                                                                       \
     "w.wid,w.id,w.name,w.url,w.types,w.off_why,w.enabled,w.off_at,w.old_until," SQL_WEBHOOK_OPEN ",w.place," /* 0-10 */ \
     "w.fails,w.failing_at,w.rest_until,w.delivered,w.failed,w.dead,w.missed,w.last_ok_at," /* 11-18 */ \
-    "w.created_at,w.updated_at,w.revision,w.secret_n FROM webhooks w"
+    "w.created_at,w.updated_at,w.revision,w.secret_n," /* 19-22 */                          \
+    "coalesce(h.who,''),coalesce(h.why,''),coalesce(h.at,0),coalesce(h.until,0)" /* 23-26 */   \
+    " FROM webhooks w LEFT JOIN hands h ON h.of=2 AND h.key=w.id"
 /* The first of each subject that has not arrived: only that may be sent. */
 #define SQL_DELIVERY_HEAD                                                                      \
     " FROM deliveries d INDEXED BY deliveries_due WHERE d.wid=?1 AND d.state=0 AND NOT EXISTS" \
@@ -86,13 +88,22 @@
     X(SQL_WEBHOOK_PLACE, "UPDATE webhooks SET place=?2,seen=max(seen,?2),missed=missed+?3 WHERE wid=?1")         \
     X(SQL_WEBHOOK_FAILS, "SELECT fails FROM webhooks WHERE wid=?1")                            \
     X(SQL_WEBHOOKS_ON, "SELECT w.wid,w.id,w.url,w.types,w.secret,w.secret_n,coalesce(w.old_secret,''),w.old_until," \
-                       "w.place,w.rest_until,w.fails," SQL_WEBHOOK_OPEN ",w.seen"               \
-                       " FROM webhooks w WHERE w.id>'' AND w.enabled=1 ORDER BY w.id")         \
+                       "w.place,max(w.rest_until,coalesce(h.until,0)),w.fails," SQL_WEBHOOK_OPEN ",w.seen," \
+                       "coalesce(l.max_active,0),coalesce(l.emit_ms,0),coalesce(l.burst,1),coalesce(l.tat_ms,0)" \
+                       " FROM webhooks w LEFT JOIN hands h ON h.of=2 AND h.key=w.id LEFT JOIN limits l ON l.scope=3 AND l.name=w.id" \
+                       " WHERE w.id>'' AND w.enabled=1 ORDER BY w.id")         \
     X(SQL_WEBHOOK_WELL, "UPDATE webhooks SET fails=0,failing_at=0,rest_until=0,delivered=delivered+1,last_ok_at=?2 WHERE wid=?1") \
     X(SQL_WEBHOOK_ILL, "UPDATE webhooks SET fails=fails+1,failing_at=iif(failing_at=0,?2,failing_at)," \
                        "rest_until=max(rest_until,?3),failed=failed+1,dead=dead+?4 WHERE wid=?1"  \
                        " RETURNING failing_at,enabled,id")                                     \
     X(SQL_WEBHOOK_OFF, "UPDATE webhooks SET enabled=0,off_at=?2,off_why=?3,updated_at=?2,revision=revision+1 WHERE wid=?1") \
+    X(SQL_WEBHOOK_RESTED, "UPDATE webhooks SET rest_until=0,fails=iif(?2,0,fails),failing_at=iif(?2,0,failing_at)" \
+                          " WHERE wid=?1")                                                     \
+    X(SQL_DELIVERIES_HURRY, "UPDATE deliveries SET due=?2 WHERE wid=?1 AND state=0 AND due>?2 AND leased<=?2") \
+    X(SQL_WEBHOOK_LIMITS, "SELECT w.id,coalesce(l.max_active,0),coalesce(l.emit_ms,0),coalesce(l.burst,1)," \
+                          "(SELECT count(*) FROM deliveries d INDEXED BY deliveries_sent WHERE d.wid=w.wid AND d.state=0 AND d.leased>0)" \
+                          " FROM webhooks w LEFT JOIN limits l ON l.scope=3 AND l.name=w.id WHERE w.id>=?1 AND w.id<=?2 ORDER BY w.id") \
+    X(SQL_WEBHOOK_LIMIT_DELETE, "DELETE FROM limits WHERE scope=3 AND name=?1")                \
     X(SQL_DELIVERY_ADD, "INSERT INTO deliveries(id,wid,seq,subject,event,kind,at,body,due)"    \
                         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)")                                 \
     X(SQL_DELIVERY_AGAIN, "INSERT INTO deliveries(id,wid,seq,subject,event,kind,at,body,due)"  \

@@ -313,8 +313,14 @@ end
 local LANE = fields_of({
     n = 0, cl = 0, ps = 0, ta = 0, bu = 0, bs = 0, bf = 0, bt = 0, tr = 0, wf = 0, ws = 0, wb = 0, fo = 0, lb = 0,
     ow = 0, oa = 0, oe = 0, ob = 0, od = 0, oo = 0, pa = 0, co = 0, pk = 0, us = 0, wd = 0, rn = 0, st = 0, te = '', si = '',
-    sg = '', le = 0, cm = 0
+    sg = '', le = 0, cm = 0, bn = 0
 })
+-- bn: since when its breaker is in its state.
+function M.breaker_is(l, state)
+    if l.bs ~= state then
+        l.bs, l.bn = state, now
+    end
+end
 -- nil: there is none.
 function M.lane(name)
     local l = lanes[name]
@@ -333,7 +339,8 @@ function M.lane(name)
     lanes[name] = l
     -- Errors in a row that were lost may have opened its breaker: one that counts some goes on with a probe.
     if meta.ll > l.le then
-        l.le, l.bs = meta.ll, l.bs == CLOSED and l.bf > 0 and HALF_OPEN or l.bs
+        l.le = meta.ll
+        M.breaker_is(l, l.bs == CLOSED and l.bf > 0 and HALF_OPEN or l.bs)
     end
     return l
 end
@@ -1158,7 +1165,7 @@ local function move(j, to, l)
 end
 M.move = move
 
-M.start_at, M.site_full, M.leave_state, M.enter_state, M.point, M.unpoint, M.id_of = start_at, site_full, leave_state,
+M.start_at, M.next_tat, M.site_full, M.leave_state, M.enter_state, M.point, M.unpoint, M.id_of = start_at, next_tat, site_full, leave_state,
     enter_state, point, unpoint, id_of
 
 M.ended = {0, 0, 0, 0, 0, 0, 0} -- by enum outcome

@@ -120,7 +120,8 @@ end
 -- ---- breaker, rate, retries: core/lane.c, core/limit.c ----
 
 local function trip(l)
-    l.bs, l.bt = OPEN, now + min(10000 * 2 ^ min(l.tr, 8), 1800000)
+    M.breaker_is(l, OPEN)
+    l.bt = now + min(10000 * 2 ^ min(l.tr, 8), 1800000)
     l.tr = l.tr + 1
     l.bf, l.wf, l.ws, l.wb = 0, 0, 0, 0
 end
@@ -137,12 +138,13 @@ local function note(l, sign)
     if sign == OK then
         l.bf, l.tr = 0, 0
         if l.bs == HALF_OPEN then
-            l.bs = CLOSED
+            M.breaker_is(l, CLOSED)
         end
         note_window(l, false)
     elseif sign == SIGN_NONE then
         if l.bs == HALF_OPEN then
-            l.bs, l.bt = OPEN, now
+            M.breaker_is(l, OPEN)
+            l.bt = now
         end
     elseif l.bs ~= OPEN then
         l.bf = l.bf + 1
@@ -245,7 +247,7 @@ function M.started(l, waited)
     t.ps, t.touched = t.ps + floor(STRIDE / (t.we > 0 and t.we or 100)), true
     s.ta = next_tat(s.ta, s.em, s.bu)
     if l.bs == OPEN and now >= l.bt then
-        l.bs = HALF_OPEN
+        M.breaker_is(l, HALF_OPEN)
     end
     count_slice(l, 's')
     local b = 0
@@ -580,9 +582,10 @@ end
 -- late
 -- ---- login sessions: store/sqlite/sessions.c ----
 
+-- hu: held by hand until then, ha: since; hb and hw, by whom and why, are written by themselves.
 local SESSION = fields_of({
     emit = 0, burst = 0, most = 0, tat = 0, used = 0, ok = 0, fails = 0, locked = 0, refused = 0, version = 0,
-    expires = 0, created = 0, updated = 0, revision = 0, site = '', pool = '', name = ''
+    expires = 0, hu = 0, ha = 0, created = 0, updated = 0, revision = 0, site = '', pool = '', name = ''
 })
 function M.session(id)
     local s, there = read(P .. 'ses:' .. id, SESSION)
@@ -627,7 +630,7 @@ function M.session_pick(site, pool, operation)
         -- One that is taken may be used again when it is given back: the lane is looked at again then.
         if is_good(s, is_one(pool)) and call('SCARD', P .. 'su:' .. s.id) < s.most then
             local rests = call('HMGET', P .. 'sr:' .. s.id, operation, '*')
-            local at = max(N(rests[1]), N(rests[2]), start_at(s.tat, s.emit, s.burst))
+            local at = max(N(rests[1]), N(rests[2]), s.hu, start_at(s.tat, s.emit, s.burst))
             if at <= now and (not best or s.used < best.used) then
                 best = s
             end

@@ -13,7 +13,8 @@ for _, f in ipairs(FIELDS) do
     was[f] = l[f]
 end
 local function close_breaker()
-    l.bs, l.bf, l.bt, l.tr, l.wf, l.ws, l.wb = CLOSED, 0, 0, 0, 0, 0, 0
+    M.breaker_is(l, CLOSED)
+    l.bf, l.bt, l.tr, l.wf, l.ws, l.wb = 0, 0, 0, 0, 0, 0
 end
 if act == SET then
     for i, f in ipairs({'ow', 'oa', 'oe', 'ob', 'od', 'oo'}) do
@@ -24,7 +25,8 @@ elseif act == PAUSE or act == RESUME then
 elseif act == CLOSE or act == LANE_OPEN then
     l.co = act == CLOSE and 1 or 0
 elseif act == BREAKER_OPEN then
-    l.bs, l.bt, l.fo = OPEN, til, til
+    M.breaker_is(l, OPEN)
+    l.bt, l.fo = til, til
 elseif act == BREAKER_CLOSE then
     close_breaker()
     l.fo = til
@@ -45,6 +47,11 @@ if not same then
         call('HSET', l.key, 'nby', A[14], 'nwhy', A[15], 'nat', I(now))
     elseif l.pa == 0 and l.co == 0 then
         call('HDEL', l.key, 'nby', 'nwhy', 'nat')
+    end
+    if act == BREAKER_OPEN or act == BREAKER_CLOSE then
+        call('HSET', l.key, 'hb', A[14], 'hw', A[15], 'ha', I(now), 'hu', I(til))
+    elseif act == BREAKER_RESET then
+        call('HDEL', l.key, 'hb', 'hw', 'ha', 'hu')
     end
     M.event(nil, A[16], A[17])
 end

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 -- lanes.lua - lanes and limits as people see them.
 -- ARGV: 'list', name after which, how many (at most 64); 'one', name; 'meter', name; 'bounds', lane, tenant, site; 'limits', scope
--- ('tenants' or 'sites'), name after which, how many. Reply: {R_OK, ...}, {R_NONE}
+-- ('tenants', 'sites' or 'hooks'), name after which, how many. Reply: {R_OK, ...}, {R_NONE}
 local function view(name)
     local l = M.lane(name)
     local w, til = M.waiting(l)
-    local set, notes = M.settings(l), call('HMGET', l.key, 'nby', 'nwhy', 'nat')
+    local set, notes = M.settings(l), call('HMGET', l.key, 'nby', 'nwhy', 'nat', 'hb', 'hw', 'ha', 'hu')
     local oldest
     for n = 0, 1 do
         local top = l[n] > 0 and call('ZRANGE', l.key .. ':' .. n, 0, 0)[1]
@@ -14,7 +14,8 @@ local function view(name)
     end
     return {name, call('ZCARD', l.key .. ':b'), call('ZCARD', l.key .. ':s'), ready_of(l), l.active, oldest or 0, l.pa, l.co,
             l.bu, l.bs, l.bf, l.bt, l.tr, l.wf, l.ws, l.wb, l.fo, set.weight, set.active, set.emit, set.burst, set.depth,
-            set.overflow, l.ow - 1, l.oa - 1, l.oe - 1, l.ob - 1, l.od - 1, l.oo - 1, w, til, notes[1] or '', notes[2] or '', N(notes[3])}
+            set.overflow, l.ow - 1, l.oa - 1, l.oe - 1, l.ob - 1, l.od - 1, l.oo - 1, w, til, notes[1] or '', notes[2] or '', N(notes[3]), notes[4] or '', notes[5] or '',
+            N(notes[6]), N(notes[7]), l.bn}
 end
 local function tenant(name)
     local t = M.tenant(name)
@@ -23,6 +24,11 @@ end
 local function site(name)
     local s = M.site(name)
     return {name, s.ma, 0, s.em, max(s.bu, 1), M.active_of(s)}
+end
+-- A webhook; its fields are those of webhook.lua.
+local function hook(id)
+    local v = call('HMGET', P .. 'wh:' .. id, 'ma', 'em', 'bu')
+    return {id, N(v[1]), 0, N(v[2]), max(N(v[3]), 1), call('ZCARD', P .. 'wh:' .. id .. ':s')}
 end
 local function all()
     return {'', M.active_max(), 0, 0, 1, call('ZCARD', P .. 's:3')}
@@ -70,6 +76,6 @@ if A[1] == 'list' then
 end
 reply[2] = all()
 for _, name in ipairs(names(A[2], A[3], N(A[4]))) do
-    reply[#reply + 1] = A[2] == 'tenants' and tenant(name) or site(name)
+    reply[#reply + 1] = (A[2] == 'tenants' and tenant or A[2] == 'sites' and site or hook)(name)
 end
 return reply

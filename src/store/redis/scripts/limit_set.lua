@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- limit_set.lua - sets a limit above lanes. ARGV: scope, name, jobs at once, weight, distance, burst (-2: as it is), event
--- body, place of the tenant. Reply: {R_OK}
+-- body, place of the tenant. Reply: {R_OK}, {R_NONE}: no such webhook
 local function or_old(text, old)
     return N(text) == -2 and old or N(text)
 end
@@ -13,6 +13,20 @@ elseif A[1] == '1' then
         call('ZADD', P .. 'tenants', 0, A[2])
     end
     t.ma, t.we, t.touched = or_old(A[3], t.ma), or_old(A[4], t.we), true
+elseif A[1] == '3' then
+    local key = P .. 'wh:' .. A[2]
+    if call('EXISTS', key) == 0 then
+        return {R_NONE}
+    end
+    local was = call('HMGET', key, 'ma', 'em', 'bu')
+    local most, emit, burst = or_old(A[3], N(was[1])), or_old(A[5], N(was[2])), or_old(A[6], max(N(was[3]), 1))
+    call('HDEL', key, 'ma', 'em', 'bu', 'ta') -- what is 0 is not stored
+    if most > 0 then
+        call('HSET', key, 'ma', I(most))
+    end
+    if emit > 0 then
+        call('HSET', key, 'em', I(emit), 'bu', I(burst))
+    end
 else
     local s = M.site(A[2])
     call('ZADD', P .. 'sites', 0, A[2])

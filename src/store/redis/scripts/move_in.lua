@@ -20,6 +20,9 @@ function put.limits(v)
         t.th, t.ma, t.we = v.th, N(v.max_active), N(v.weight)
         call('ZADD', P .. 'tenants', 0, v.name)
         return
+    elseif v.scope == '3' then -- the webhook comes behind it
+        call('HSET', P .. 'wh:' .. v.name, 'ma', v.max_active, 'em', v.emit_ms, 'bu', v.burst, 'ta', v.tat)
+        return
     end
     local s = M.site(v.name)
     s.ma, s.em, s.bu, s.ta = N(v.max_active), N(v.emit_ms), N(v.burst), N(v.tat)
@@ -35,6 +38,7 @@ function put.lanes(v)
     local l = M.lane_want(v.name, {te = v.te, si = v.si, cl = N(v.cl), th = v.th})
     l.ta, l.bu, l.bs, l.bf, l.bt, l.tr, l.fo = N(v.tat), N(v.blocked_until), N(v.breaker), N(v.breaker_fails), N(v.breaker_until),
         N(v.breaker_trips), N(v.forced_until)
+    l.bn = N(v.breaker_since)
     l.ow, l.oa, l.oe, l.ob, l.od, l.oo = N(v.own_weight) + 1, N(v.own_active) + 1, N(v.own_emit) + 1, N(v.own_burst) + 1,
         N(v.own_depth) + 1, N(v.own_overflow) + 1
     l.pa, l.co = N(v.paused), N(v.closed)
@@ -262,6 +266,12 @@ function put.webhooks(v)
                'fa', v.fails, 'fs', v.failing_at, 'ok', v.delivered, 'bad', v.failed, 'dd', v.dead, 'mi', v.missed, 'lo', v.last_ok_at,
                'ca', v.created_at, 'ua', v.updated_at, 'rv', v.revision})
     call('ZADD', P .. 'hooks', 0, v.id)
+end
+function put.hands(v)
+    local key = P .. (({[0] = 'l:', 'ses:', 'wh:'})[N(v.of)]) .. v.key
+    if call('EXISTS', key) == 1 then
+        call('HSET', key, 'hb', v.by, 'hw', v.why, 'ha', v.at, 'hu', v['until'])
+    end
 end
 function put.deliveries(v)
     local key, hook, n = P .. 'd:' .. v.number, P .. 'wh:' .. v.webhook, v.number

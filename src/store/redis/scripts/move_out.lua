@@ -92,10 +92,23 @@ function out.limits()
         end
         return
     end
-    by_name('sites', most, function(name)
-        local s = read(P .. 'si:' .. name, SITE)
-        if s.ma + s.em > 0 then
-            add(2, name, s.ma, 0, s.em, s.em > 0 and s.bu or 1, s.em > 0 and s.ta or 0)
+    if pa == 2 then
+        by_name('sites', most, function(name)
+            local s = read(P .. 'si:' .. name, SITE)
+            if s.ma + s.em > 0 then
+                add(2, name, s.ma, 0, s.em, s.em > 0 and s.bu or 1, s.em > 0 and s.ta or 0)
+            end
+        end)
+        if last then
+            pa, one, last = 3, '', false
+        end
+        return
+    end
+    by_name('hooks', most, function(id)
+        local v = fields(P .. 'wh:' .. id, 'ma', 'em', 'bu', 'ta')
+        local emit = N(v[2])
+        if N(v[1]) + emit > 0 then
+            add(3, id, N(v[1]), 0, emit, emit > 0 and N(v[3]) or 1, emit > 0 and N(v[4]) or 0)
         end
     end)
 end
@@ -103,7 +116,7 @@ function out.lanes()
     by_name('lanes', most, function(name)
         local l, v = read(P .. 'l:' .. name, LANE), fields(P .. 'l:' .. name, 'nby', 'nwhy', 'nat')
         add(name, l.ta, l.bu, l.bs, l.bf, l.bt, l.tr, l.fo, l.ow - 1, l.oa - 1, l.oe - 1, l.ob - 1, l.od - 1, l.oo - 1, l.pa, l.co,
-            v[1], v[2], N(v[3]))
+            v[1], v[2], N(v[3]), l.bn)
     end)
 end
 local function session_of(place)
@@ -267,6 +280,20 @@ function out.webhooks()
         add(id, unpack(fields(P .. 'wh:' .. id, 'na', 'ur', 'ty', 'se', 'sn', 'os', 'ou', 'en', 'of', 'ow', 'pl', 'see', 're', 'fa', 'fs',
                               'ok', 'bad', 'dd', 'mi', 'lo', 'ca', 'ua', 'rv')))
     end)
+end
+-- pa: 0 of lanes, 1 of sessions, 2 of webhooks.
+function out.hands()
+    local index, prefix = unpack(({[0] = {'lanes', 'l:'}, {'sessions', 'ses:'}, {'hooks', 'wh:'}})[pa])
+    by_name(index, most, function(name)
+        local id = pa == 1 and session_of(name) or name
+        local v = fields(P .. prefix .. id, 'hb', 'hw', 'ha', 'hu')
+        if N(v[4]) > 0 then
+            add(pa, id, v[1], v[2], N(v[3]), N(v[4]))
+        end
+    end)
+    if last and pa < 2 then
+        pa, one, last = pa + 1, '', false
+    end
 end
 function out.deliveries()
     local id = call('ZRANGEBYLEX', P .. 'hooks', one == '' and '-' or '(' .. one, '+', 'LIMIT', 0, 1)[1]

@@ -1,8 +1,10 @@
 #!lua flags=allow-oom
 -- session.lua - login sessions. ARGV: 'add', id, site, pool, name, distance, burst, jobs at once; 'find', id or name;
 -- 'cookies', id, version before, sealed, count, expires, print; 'lock', id, locked, reason; 'remove', id;
+-- 'hand', id, act (0 open, 1 close, 2 reset), until, by, why, event, its body;
 -- 'view', id; 'list', behind which, how many (at most 50); 'open', job, nonce
--- Reply: {R_OK, ...}, {R_NONE}, {R_STATE} the name is taken, in use, {R_FULL}, {R_TAKEN} two of that name, {R_STALE}
+-- Reply: {R_OK, ...}, {R_NONE}, {R_STATE} the name is taken, in use, {R_FULL}, {R_TAKEN} two of that name, {R_STALE}; of 'hand' also
+-- {R_STATE, has cookies, is refused, has ended}
 -- with ends.lua
 local verb, id, POOL, HOUR = A[1], A[2], 256, 3600000
 local function place(s)
@@ -80,6 +82,27 @@ elseif verb == 'lock' then
     s.locked, s.updated = A[3] == '1' and (s.locked > 0 and s.locked or now) or 0, now
     call('HSET', P .. 'ses:' .. id, 'reason', A[4])
     M.session_write(s)
+elseif verb == 'hand' then
+    local act, key, ended = A[3], P .. 'ses:' .. id, s.expires > 0 and s.expires <= now
+    if act == '0' then
+        s.hu, s.ha, s.updated = N(A[4]), now, now
+        call('HSET', key, 'hb', A[5], 'hw', A[6])
+    elseif s.version == 0 or s.refused > 0 or ended then
+        return {R_STATE, s.version > 0 and 1 or 0, s.refused > 0 and 1 or 0, ended and 1 or 0}
+    else
+        local rests = false
+        for _, til in ipairs(call('HVALS', P .. 'sr:' .. id)) do
+            rests = rests or N(til) > now
+        end
+        if s.hu <= now and s.locked == 0 and not rests and (act ~= '2' or s.fails == 0) then
+            return {R_OK} -- it is so already
+        end
+        s.hu, s.ha, s.locked, s.fails, s.updated = 0, 0, 0, act == '2' and 0 or s.fails, now
+        call('HDEL', key, 'hb', 'hw', 'reason')
+        call('DEL', P .. 'sr:' .. id)
+    end
+    M.session_write(s)
+    M.event(nil, A[7], A[8])
 elseif call('EXISTS', P .. 'su:' .. id) == 1 then
     return {R_STATE}
 else

@@ -4,6 +4,7 @@
 -- ARGV: 'add', id, name, url, types, sealed secret, enabled, how many there may be; 'find', id; 'list'; 'on': those that are;
 -- 'change', id, revision (-1: any), then 1 and the text or 0 and '' of name, url and types each, enabled (-1: as it is), why it is off;
 -- 'rotate', id, revision, number of the new secret, sealed, old one until; 'remove', id, revision;
+-- 'hand', id, act (0 open, 1 close, 2 reset), until, by, why, event, its body
 -- 'place', id, revision, place in the log; 'fill', id, place that was seen, place, missed, texts behind each other: id, number of the
 -- event, subject, name of the event, type, time, text of each delivery; 'take', id, most, for how long, at once, at once when ill,
 -- fails of an ill one
@@ -11,15 +12,15 @@
 -- status, why, how many are kept, dead, tried again in, rest, off at once, why, why after too long, what too long is;
 -- 'delivery', id; 'deliveries', webhook, state (-1: all), number before which (-1: the newest), how many (at most 100);
 -- 'again', delivery, id, most that are open; 'ping', webhook, id, most
--- Reply: {R_OK, ...}, {R_NONE}, {R_STALE, revision}, {R_FULL}, {R_STATE} there is one already, {R_END}
+-- Reply: {R_OK, ...}, {R_NONE}, {R_STALE, revision}, {R_FULL}, {R_STATE} there is one already; of 'hand': it is off, {R_END}
 --
 -- Keys behind the prefix:
---   wh:ID      a webhook: fields below. :a its deliveries by number, :0 :1 :2 by state; :s those under way by when they count as
+--   wh:ID      a webhook: fields below; ma em bu ta its limit (limit_set.lua), hu ha hb hw who holds it by hand. :a its deliveries by number, :0 :1 :2 by state; :s those under way by when they count as
 --              lost; :q:SUBJECT those of a subject that have not arrived, in their order; :d the first of each by when it is due
 --   d:N        a delivery      dids   id of a delivery to its number       hooks   all webhooks
 local HOOK = fields_of({
     en = 0, of = 0, ou = 0, pl = 0, see = 0, fa = 0, fs = 0, re = 0, ok = 0, bad = 0, dd = 0, mi = 0, lo = 0, ca = 0, ua = 0, rv = 0,
-    sn = 0, na = '', ur = '', ty = '', ow = '', se = '', os = ''
+    sn = 0, ma = 0, em = 0, bu = 0, ta = 0, hu = 0, ha = 0, na = '', ur = '', ty = '', ow = '', se = '', os = '', hb = '', hw = ''
 })
 local DELIVERY = fields_of({
     sq = 0, st = 0, at = 0, du = 0, le = 0, an = 0, hs = 0, ea = 0, id = '', wh = '', su = '', ev = '', ki = '', bo = '', wy = ''
@@ -120,9 +121,13 @@ end
 local function take(h)
     local most, lease = N(A[3]), N(A[4])
     call('ZREMRANGEBYSCORE', h.key .. ':s', '-inf', now)
-    local room = max((h.fa >= N(A[7]) and N(A[6]) or N(A[5])) - call('ZCARD', h.key .. ':s'), 0)
-    local due = h.en == 1 and h.re <= now and min(room, most) > 0 and
-        call('ZRANGEBYSCORE', h.key .. ':d', '-inf', now, 'LIMIT', 0, min(room, most)) or {}
+    local room = max((h.fa >= N(A[7]) and N(A[6]) or h.ma > 0 and h.ma or N(A[5])) - call('ZCARD', h.key .. ':s'), 0)
+    local rests = max(h.re, h.hu, M.start_at(h.ta, h.em, h.bu))
+    local some = rests > now and 0 or min(room, most)
+    if h.em > 0 and some > 0 then
+        some = min(some, max(h.bu, 1), floor((now - rests) / h.em) + 1)
+    end
+    local due = h.en == 1 and some > 0 and call('ZRANGEBYSCORE', h.key .. ':d', '-inf', now, 'LIMIT', 0, some) or {}
     local taken = {}
     for i, n in ipairs(due) do
         local d = delivery_of(n)
@@ -131,11 +136,13 @@ local function take(h)
         call('ZADD', h.key .. ':s', d.le, n)
         call('ZADD', h.key .. ':d', d.du, n)
         taken[i] = delivery_view(d)
+        h.ta = M.next_tat(h.ta, h.em, h.bu)
     end
+    write_hook(h)
     local at
     if #due < room then
         at = first_score(h.key .. ':d')
-        at = at < INF and max(at, h.re) or INF
+        at = at < INF and max(at, h.re, h.hu, M.start_at(h.ta, h.em, h.bu)) or INF
     else
         at = first_score(h.key .. ':s')
     end
@@ -225,6 +232,36 @@ local function rotate(h)
     write_hook(h)
     return done(R_OK)
 end
+-- What waits and is not under way is due at once; that is the first of each subject.
+local function hurry(h)
+    for _, n in ipairs(call('ZRANGEBYSCORE', h.key .. ':d', '(' .. I(now), '+inf')) do
+        local d = delivery_of(n)
+        if d.le <= now then
+            d.du = now
+            write_delivery(d)
+            call('ZADD', h.key .. ':d', now, n)
+        end
+    end
+end
+local function hand(h)
+    local act = A[3]
+    if act == '0' then
+        h.hu, h.ha, h.hb, h.hw = N(A[4]), now, A[5], A[6]
+    elseif h.en == 0 then
+        return {R_STATE}
+    elseif max(h.re, h.hu) <= now and (act ~= '2' or h.fa == 0) then
+        return done(R_OK) -- it is so already
+    else
+        h.hu, h.ha, h.hb, h.hw, h.re = 0, 0, '', '', 0
+        if act == '2' then
+            h.fa, h.fs = 0, 0
+        end
+        hurry(h)
+    end
+    write_hook(h)
+    M.event(nil, A[7], A[8])
+    return done(R_OK)
+end
 -- With many deliveries it takes several calls; it is off from the first on.
 local function remove(h)
     for _, n in ipairs(call('ZRANGE', h.key .. ':a', 0, REMOVE - 1)) do
@@ -273,7 +310,7 @@ local of_id = {
         return done(R_OK)
     end}
 local of_hook = {
-    find = function(h) return {R_OK, view(h)} end, deliveries = deliveries, fill = fill, take = take,
+    find = function(h) return {R_OK, view(h)} end, deliveries = deliveries, fill = fill, take = take, hand = hand,
     ping = function(h)
         if open_of(h) >= N(A[4]) then
             return {R_FULL, open_of(h)}
