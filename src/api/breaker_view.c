@@ -291,3 +291,45 @@ void view_breaker(struct json_w *w, const struct breaker_view *b)
     json_close(w);
     json_close(w);
 }
+
+/* ---- limits of a webhook ---- */
+
+void view_hook_bounds(struct json_w *w, const struct limit_view *limit, int64_t fails,
+                      const struct breaker_view *breaker)
+{
+    const char *wins = fails >= WEBHOOK_FAILS_MAX ? "breaker"
+                       : limit->max_active        ? "webhook"
+                                                  : "default";
+    int64_t most = webhook_at_once(fails, limit->max_active);
+    struct buf why = BUF(BREAKER_TROUBLE);
+    json_open(w);
+    json_kv_cstr(w, "object", "effective_limits");
+    json_kv_text(w, "webhook", limit->name);
+    buf_fmt(&why, "at most %lld requests at once: %s", (long long)most,
+            fails >= WEBHOOK_FAILS_MAX ? "it failed too often in a row"
+            : limit->max_active        ? "its own limit"
+                                       : "it has no limit of its own");
+    json_key(w, "max_running");
+    json_open(w);
+    json_kv_int(w, "value", most);
+    json_kv_cstr(w, "wins", wins);
+    json_kv_text(w, "why", buf_span(&why));
+    json_kv_int(w, "running", limit->active);
+    json_close(w);
+    buf_clear(&why);
+    if (limit->emit_ms)
+        buf_fmt(&why, "one request in %lld ms: its own rate", (long long)limit->emit_ms);
+    else
+        buf_add_text(&why, "it has no rate");
+    json_key(w, "rate");
+    json_open(w);
+    json_kv_int(w, "every_ms", limit->emit_ms);
+    json_kv_int(w, "burst", limit->burst > 0 ? limit->burst : 1);
+    json_kv_cstr(w, "wins", limit->emit_ms ? "webhook" : NULL);
+    json_kv_text(w, "why", buf_span(&why));
+    json_close(w);
+    view_time(w, "until", breaker->until_ms);
+    json_kv_cstr(w, "trouble", breaker->trouble[0] ? breaker->trouble : NULL);
+    json_close(w);
+    buf_free(&why);
+}

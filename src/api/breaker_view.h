@@ -48,3 +48,6 @@ void breaker_of_site(struct breaker_view *out, struct span site);
 void breaker_add_lane(struct breaker_view *site, const struct lane_view *lane, wall now);
 
 void view_breaker(struct json_w *w, const struct breaker_view *b);
+/* Which limit of a webhook wins: {"object":"effective_limits","webhook":…}. fails: in a row. */
+void view_hook_bounds(struct json_w *w, const struct limit_view *limit, int64_t fails,
+                      const struct breaker_view *breaker);

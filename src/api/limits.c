@@ -1,4 +1,5 @@
 /* limits.c - limits above lanes, which of them wins, and what the service as a whole does. */
+#include "api/breaker_view.h"
 #include "api/caps.h"
 #include "api/inside.h"
 #include "api/lane_view.h"
@@ -177,9 +178,67 @@ static void on_bounds(struct call *c)
     answer_json(c->request, 200, &body, NULL);
 }
 
+/* Of a webhook: its own limit, or what holds where it has none. */
+struct hook_bounds {
+    struct span id;
+    struct limit_view limit;
+    struct webhook_view hook;
+};
+
+static err run_hook_bounds(struct store *s, void *args, struct arena *a, wall now,
+                           struct fault *f)
+{
+    struct hook_bounds *b = args;
+    struct limit_view *all;
+    size_t count = 0;
+    (void)now;
+    err e = store_webhook(s, b->id, a, &b->hook, f);
+    if (!e)
+        e = store_limits(s, a, &all, &count, f);
+    for (size_t i = 0; !e && i < count; i++)
+        if (all[i].scope == LIMIT_WEBHOOK && span_eq(all[i].name, b->id))
+            b->limit = all[i];
+    return e;
+}
+
+static void on_hook_bounds(struct call *c)
+{
+    const struct hook_bounds *b = c->more;
+    if (call_failed(c))
+        return;
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    struct breaker_view breaker;
+    breaker_of_webhook(&breaker, &b->hook, store_thread_now(c->api->store));
+    view_hook_bounds(&w, &b->limit, b->hook.fails, &breaker);
+    buf_add_char(&body, '\n');
+    answer_json(c->request, 200, &body, NULL);
+}
+
+static void effective_of_webhook(struct api *a, struct request *r, struct span webhook)
+{
+    struct span other;
+    if (request_query(r, "tenant", &other) || request_query(r, "site", &other) ||
+        request_query(r, "class", &other)) {
+        answer_problem(r, 400, "bad_parameter",
+                       "webhook stands alone: tenant, site and class are of a queue");
+        return;
+    }
+    struct call *c = call_new(a, r, SPAN_NONE);
+    struct hook_bounds *b = arena_new_of(c->op.arena, struct hook_bounds);
+    *b = (struct hook_bounds){.id = arena_keep(c->op.arena, webhook)};
+    c->more = b;
+    call_work(c, STORE_WRITE, run_hook_bounds, b, on_hook_bounds);
+}
+
 /* "interactive", "normal-7": with the share of a site on many hosts. */
 void limits_effective(struct api *a, struct request *r, struct span id)
 {
+    struct span webhook;
+    if (request_query(r, "webhook", &webhook)) {
+        effective_of_webhook(a, r, webhook);
+        return;
+    }
     struct span tenant = SPAN("default"), site = SPAN("x"), class = SPAN("normal");
     struct lane_name parts;
     struct call *c = call_new(a, r, id);

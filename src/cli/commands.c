@@ -201,7 +201,7 @@ static const struct command commands[] = {
 
     {"limits", "show", "", SERVED, limits_run, "all limits above queues"},
     {"limits", "set", "all|tenant|site|webhook [NAME]", SERVED WHY " max-running weight every burst ", limits_run, "changes one"},
-    {"limits", "explain", "", SERVED " tenant site class ", limits_run, "which limit wins, and why"},
+    {"limits", "explain", "[webhook ID]", SERVED " tenant site class ", limits_run, "which limit wins, and why"},
 
     {"breakers", "list", "", SERVED " kind state all ", breakers_run, "those that are not simply closed"},
     {"breakers", "show", "KEY", SERVED, breakers_run, "one of them"},
@@ -394,7 +394,7 @@ static const struct verb verbs[] = {
      "fulmar limits set tenant press --max-running 4 --weight 200\n"
      "fulmar limits set site x --max-running 3 --every 2s --burst 2\n"
      "fulmar limits set webhook whk_... --max-running 2 --every 500ms\n"
-     "fulmar limits explain [--tenant press] [--site x] [--class bulk]\n",
+     "fulmar limits explain [--tenant press] [--site x] [--class bulk] | webhook whk_...\n",
      "What is not named stays as it is. They stay over restarts.\n"},
     {"breakers", "list", "what keeps work from starting for a time: of queues, sites, sessions, webhooks, the store",
      "fulmar breakers list [--kind queue|site|session|webhook|store] [--state closed|open|half_open] [--all]\n"

@@ -116,8 +116,24 @@ static int check_limits(struct cli *c)
     return code;
 }
 
+static void explain_webhook(struct cli *c, struct json root)
+{
+    struct span trouble = lanes_text(root, "trouble");
+    printf("%-10s %s\n", "webhook", cli_printable(c, lanes_text(root, "webhook")));
+    printf("%-10s %s, %lld are under way\n", "requests",
+           cli_printable(c, lanes_text(root, "max_running.why")),
+           lanes_number(root, "max_running.running"));
+    printf("%-10s %s\n", "rate", cli_printable(c, lanes_text(root, "rate.why")));
+    if (trouble.n)
+        printf("%-10s %s\n", "now", cli_printable(c, trouble));
+}
+
 static int run_explain(struct cli *c, struct service *s)
 {
+    if (c->word_count == 4)
+        return lanes_ask(c, s, "GET",
+                         arena_fmt(c->arena, "/v1/limits/effective?webhook=%s", c->words[3]),
+                         SPAN_NONE, explain_webhook);
     const char *tenant = c->tenant ? c->tenant : "default", *site = c->site ? c->site : "x";
     const char *class = c->class ? c->class : "normal";
     struct buf path = BUF(4096);
@@ -145,6 +161,12 @@ int limits_run(struct cli *c)
     if (action == L_SET) {
         path = limit_path(c);
         code = path ? check_limits(c) : EXIT_USAGE;
+    } else if (action == L_EXPLAIN && c->word_count == 4 &&
+               strcmp(c->words[2], "webhook") == 0 &&
+               lane_word_is_plain(span_of(c->words[3]))) {
+        code = c->tenant || c->site || c->class
+                   ? cli_usage("limits", "--tenant, --site and --class are of a queue")
+                   : EXIT_DONE;
     } else if (c->word_count > 2) {
         code = cli_usage("limits", "too many words");
     }

@@ -181,6 +181,16 @@ static void a_webhook_is_held_limited_and_let_go(void **state)
     if (!contains(&a.body, wanted))
         fail_msg("no %s in %.*s", wanted, SP(buf_span(&a.body)));
     buf_free(&a.body);
+    EXPECT("GET", at("limits/effective?webhook=", hook, ""), "", 200, "object",
+           "effective_limits", "webhook", hook, "max_running.value", "9", "max_running.wins",
+           "webhook", "max_running.running", "0", "rate.every_ms", "500", "rate.wins",
+           "webhook", "trouble", "null");
+    EXPECT("PUT", at("limits/webhooks/", hook, ""), "{}", 200, NULL);
+    EXPECT("GET", at("limits/effective?webhook=", hook, ""), "", 200, "max_running.value", "4",
+           "max_running.wins", "default", "rate.wins", "null", "rate.why", "it has no rate");
+    EXPECT("GET", at("limits/effective?webhook=", hook, "&site=x"), "", 400, "code",
+           "bad_parameter");
+    EXPECT("GET", "/v1/limits/effective?webhook=whk_1", "", 404, "code", "not_found");
     EXPECT("PATCH", at("webhooks/", hook, ""), "{\"enabled\":false}", 200, NULL);
     EXPECT("GET", at("breakers/webhooks/", hook, ""), "", 200, "state", "open", "trouble",
            "switched off: switched off");
