@@ -31,7 +31,7 @@ fi
 if wants unit; then
     step "unit and conformance tests"
     # shellcheck disable=SC2046
-    tests/run.sh $(tests_of out/release model conform unit) # the longest first
+    MODEL_EPISODES=20 tests/run.sh $(tests_of out/release model conform unit)
     $make out/release/tests/sim/sim out/release/tests/crash/crash
     said=$(mktemp)
     { models/check.sh && COUNT=20 tests/sim/check.sh out/release/tests/sim/sim; } >"$said" 2>&1 & # beside the next one
@@ -52,7 +52,7 @@ if wants asan; then
     # Of what runs on each store, the embedded one: the other has programs of its own, but for three that are long and
     # meet nothing that others do not; and these, which are all that the other has for what they ask.
     both='test_(batches|dead|schedules|sessions|store_files|webhooks)$'
-    export ASAN_OPTIONS=detect_leaks=1
+    export ASAN_OPTIONS=detect_leaks=1 SCENARIOS=small
     # shellcheck disable=SC2046
     STORE=sqlite tests/run.sh $(tests_of out/asan conform unit | grep -vE "redis_(trouble|bounds)$|test_move$|$both")
     # shellcheck disable=SC2046

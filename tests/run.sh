@@ -1,13 +1,18 @@
 #!/bin/sh
-# Runs test programs, as many at a time as there are processors; each alone, so that a crash stays alone.
-# Prints a line a program as it ends, the output of those that fail, and a count at the end.
+# Runs test programs, half as many again at a time as there are processors, as most of them wait for a disk, a
+# server or a clock; each alone, so that a crash stays alone. Those that take longest begin first. Prints a line a
+# program as it ends, with its seconds, the output of those that fail, and a count at the end.
+longest="test_redis_trouble test_prototype test_scenarios_keep test_differential test_batches test_archive_trouble
+    test_store_clock test_cli test_archive test_scenarios_lanes test_redis_history test_scenarios_wake test_redis_pieces
+    test_move"
 if [ "$1" = --one ]; then
     program=$2 said=$3/$(echo "$2" | tr / _) # some have the same name
+    began=$(date +%s)
     if timeout "${TEST_TIMEOUT:-480}" "$program" >"$said.log" 2>&1; then
         tests=$(grep -c '\[       OK' "$said.log" || true)
         skipped=$(grep -c '\[  SKIPPED' "$said.log" || true)
         {
-            echo "ok    $(basename "$program")  $tests tests$([ "$skipped" -gt 0 ] && echo ", $skipped skipped")"
+            echo "ok    $(basename "$program")  $tests tests$([ "$skipped" -gt 0 ] && echo ", $skipped skipped")  $(($(date +%s) - began)) s"
             grep '^|' "$said.log" # tables that a program prints for everybody to see
             grep -i '^skip' "$said.log" | head -3
         } >"$said.ok"
@@ -24,7 +29,13 @@ if [ "$1" = --one ]; then
 fi
 said=$(mktemp -d) || exit 1
 trap 'rm -rf "$said"' EXIT
-printf '%s\0' "$@" | xargs -0 -P "$(nproc)" -I '{}' sh "$0" --one '{}' "$said"
+in_order() { # the programs given, one a line
+    for name in $longest; do
+        printf '%s\n' "$@" | grep "/$name\$"
+    done
+    printf '%s\n' "$@"
+}
+in_order "$@" | awk '!seen[$0]++' | tr '\n' '\0' | xargs -0 -P $(($(nproc) * 3 / 2)) -I '{}' sh "$0" --one '{}' "$said"
 passed=$(find "$said" -name '*.ok' | wc -l)
 echo "$passed passed, $(($# - passed)) failed"
 [ "$passed" -eq $# ]

@@ -98,21 +98,28 @@ static int not_ours(void)
     return EXIT_PROTOCOL;
 }
 
+/* Of the job as the service tells it; the answer is freed. */
+static int keep_job(struct rerun *r, struct client_answer *answer)
+{
+    struct json v;
+    int code = 0;
+    if (json_parse(r->parser, buf_span(&answer->body), &v, NULL))
+        code = not_ours();
+    else
+        read_job(r, v, &r->job);
+    buf_free(&answer->body);
+    return code;
+}
+
 static int ask_job(struct rerun *r, const char *id)
 {
     char path[100];
     struct client_answer answer;
-    struct json v;
     snprintf(path, sizeof path, "/v1/jobs/%s", id);
     int code = evidence_ask(r->s, "GET", path, SPAN_NONE, &answer);
     if (code)
         return code;
-    if (json_parse(r->parser, buf_span(&answer.body), &v, NULL))
-        code = not_ours();
-    else
-        read_job(r, v, &r->job);
-    buf_free(&answer.body);
-    return code;
+    return keep_job(r, &answer);
 }
 
 /* ---- records that the job has ---- */
@@ -449,7 +456,6 @@ static int send_part(struct rerun *r, size_t *at)
 {
     char path[100];
     struct client_answer answer;
-    struct json v;
     struct span text;
     struct buf body = BUF(64 * 1024 * 1024);
     struct json_w w = json_w(&body);
@@ -475,12 +481,7 @@ static int send_part(struct rerun *r, size_t *at)
     buf_free(&body);
     if (code)
         return code;
-    if (json_parse(r->parser, buf_span(&answer.body), &v, NULL))
-        code = not_ours();
-    else
-        read_job(r, v, &r->job);
-    buf_free(&answer.body);
-    return code;
+    return keep_job(r, &answer);
 }
 
 static int apply(struct rerun *r)

@@ -1345,15 +1345,21 @@ static void a_move_is_abandoned(void **state)
     same_look(before, look());
 }
 
+static err run_between(enum mover_act act, struct transfer *from, struct transfer *to,
+                       struct mover_result *r, struct fault *f)
+{
+    err e = run(act, from, to, r, f);
+    buf_free(&r->words);
+    from->ops->close(&from);
+    to->ops->close(&to);
+    return e;
+}
+
 static err run_with(enum mover_act act, const char *home, const char *archive, struct fault *f)
 {
     struct mover_result r;
     struct transfer *from = embedded(home, false), *to = shared_with(archive);
-    err e = run(act, from, to, &r, f);
-    buf_free(&r.words);
-    from->ops->close(&from);
-    to->ops->close(&to);
-    return e;
+    return run_between(act, from, to, &r, f);
 }
 
 static enum transfer_state state_of_mark(struct transfer *t)
@@ -1492,16 +1498,6 @@ static void name_of_store(struct transfer *t, char out[TRANSFER_NAME])
 {
     memcpy(out, t->name, TRANSFER_NAME);
     t->ops->close(&t);
-}
-
-static err run_between(enum mover_act act, struct transfer *from, struct transfer *to,
-                       struct mover_result *r, struct fault *f)
-{
-    err e = run(act, from, to, r, f);
-    buf_free(&r->words);
-    from->ops->close(&from);
-    to->ops->close(&to);
-    return e;
 }
 
 /* Not with another target, not without one, not when the target went on elsewhere meanwhile; the same move ends it. */
