@@ -246,21 +246,23 @@ static void put_hand(struct json_w *w, const struct breaker_view *b)
     json_kv_cstr(w, "reason", b->forced && b->hand.why[0] ? b->hand.why : NULL);
 }
 
+/* Each kind says all of it, so that a list is a table. */
 static void put_kind(struct json_w *w, const struct breaker_view *b)
 {
-    if (b->kind == BREAKER_OF_QUEUE) {
-        json_kv_cstr(w, "queue", b->key);
-        json_kv_int(w, "ready", b->ready);
-        json_kv_int(w, "active", b->active);
+    bool queue = b->kind == BREAKER_OF_QUEUE;
+    json_kv_cstr(w, "queue", queue ? b->key : NULL);
+    put_number(w, "ready", queue ? b->ready : BREAKER_NONE);
+    put_number(w, "active", queue ? b->active : BREAKER_NONE);
+    json_key(w, "queues");
+    if (b->kind != BREAKER_OF_SITE) {
+        json_put_null(w);
+        return;
     }
-    if (b->kind == BREAKER_OF_SITE) {
-        json_key(w, "queues");
-        json_open(w);
-        json_kv_int(w, "counted", b->queues);
-        json_kv_int(w, "open", b->open);
-        json_kv_int(w, "half_open", b->half_open);
-        json_close(w);
-    }
+    json_open(w);
+    json_kv_int(w, "counted", b->queues);
+    json_kv_int(w, "open", b->open);
+    json_kv_int(w, "half_open", b->half_open);
+    json_close(w);
 }
 
 void view_breaker(struct json_w *w, const struct breaker_view *b)

@@ -25,8 +25,9 @@ static const char *const queue_members[] = {
     "oldest_ready_at", "waiting_for", "paused", "closed", "stopped", "blocked_until", "breaker", "settings",
     "own", "links", NULL};
 static const char *const breaker_members[] = {
-    "object", "queue", "state", "failures", "openings", "until", "by_hand_until", "ready", "active", "links",
-    NULL};
+    "object", "key", "kind", "state", "since", "failure_ratio", "samples", "failures", "openings", "until",
+    "next_probe_at", "probes_left", "forced", "by_hand_until", "by", "reason", "trouble", "queue", "ready",
+    "active", "queues", "links", NULL};
 static const char *const operation_members[] = {
     "object", "id", "kind", "state", "batch", "filter", "per_minute", "limit", "priority", "reason", "reset",
     "done", "skipped", "created_at", "updated_at", "next_at", "finished_at", NULL};
@@ -45,7 +46,8 @@ static const char *const worker_members[] = {
 static const char *const browser_members[] = {
     "object", "number", "state", "pid", "pages", "jobs", "age_s", "pss_bytes", "recycle_reason", "probe", NULL};
 static const char *const node_members[] = {
-    "object", "name", "state", "host", "version", "workers", "browsers", "started_at", "heard_at", NULL};
+    "object", "name", "state", "host", "version", "workers", "browsers", "spooled", "started_at",
+    "heard_at", NULL};
 static const char *const attempt_members[] = {
     "object", "job", "number", "state", "worker", "session", "waited_ms", "started_at", "ended_at", "took_ms",
     "batches", "added", "stop_requested", "verdict", "failure", "why", "retry_in_ms", "usage", "phases", NULL};
