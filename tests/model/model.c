@@ -381,6 +381,7 @@ struct model_reply model_accept(struct model *m, const struct model_rules *r,
                             .batch = a->batch,
                             .waits_for = a->waits_for,
                             .limit = a->limit,
+                            .fail_max = a->fail_max,
                             .expires_at = a->expires_at,
                             .deadline_at = a->deadline_at,
                             .state = MODEL_SCHEDULED};
@@ -630,6 +631,11 @@ static int64_t budget_of(int64_t most, const struct model_job *j)
     return most * (1 + j->generation);
 }
 
+static int64_t fail_max_of(const struct model_rules *r, const struct model_job *j)
+{
+    return j->fail_max ? j->fail_max : r->fail_max;
+}
+
 /* Of a budget that is counted from its base. */
 static int64_t row_of(const struct model_rules *r, int64_t most, const struct model_job *j)
 {
@@ -654,7 +660,7 @@ static enum model_state charge(const struct model_rules *r, struct model_job *j,
     case MODEL_FAIL:
         n = ++j->n_fail - j->fail_base;
         *out_wait = r->delay(j->id, n, hint);
-        return n >= row_of(r, r->fail_max, j) ? MODEL_DEAD : MODEL_SCHEDULED;
+        return n >= row_of(r, fail_max_of(r, j), j) ? MODEL_DEAD : MODEL_SCHEDULED;
     case MODEL_CRASH:
         n = ++j->n_crash - j->crash_base;
         *out_wait = n == 1 && r->crash_at_once ? 0 : r->delay(j->id, n, 0);
@@ -662,7 +668,7 @@ static enum model_state charge(const struct model_rules *r, struct model_job *j,
     case MODEL_THROTTLE:
         if (r->throttle_is_fail) {
             *out_wait = r->delay(j->id, ++j->n_fail, hint);
-            return j->n_fail >= budget_of(r->fail_max, j) ? MODEL_DEAD : MODEL_SCHEDULED;
+            return j->n_fail >= budget_of(fail_max_of(r, j), j) ? MODEL_DEAD : MODEL_SCHEDULED;
         }
         n = ++j->n_throttle;
         *out_wait = r->delay(j->id, n, hint);
@@ -964,7 +970,7 @@ static const char *check_job(const struct model *m, const struct model_rules *r,
     if (j->epoch > m->epoch)
         return "I5: a lease of an epoch to come";
     /* The last permanent failure is charged above the budget. */
-    if (j->n_fail - j->fail_base > budget_of(r->fail_max, j) + 1 ||
+    if (j->n_fail - j->fail_base > budget_of(fail_max_of(r, j), j) + 1 ||
         j->n_crash - j->crash_base > row_of(r, r->crash_max, j) ||
         j->n_throttle > budget_of(r->throttle_max, j) ||
         j->n_release - j->release_base > row_of(r, r->release_max, j))

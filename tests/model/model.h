@@ -125,6 +125,7 @@ struct model_job {
     int64_t generation, next_batch, cursor, unique, key, body;
     int64_t batch, waits_for;  /* child of that batch; blocked until that batch is done */
     int64_t limit, have, seen; /* seen: bit set of items (0-63) */
+    int64_t fail_max;          /* of its own; 0 as the rules say */
     int64_t finished_at;
     int64_t held_from; /* of a held job, whose run_at is MODEL_HELD: when it could start else */
 };
@@ -171,7 +172,7 @@ void model_session_add(struct model *m, struct model_session session);
 enum model_conflict { MODEL_RETURN_EXISTING, MODEL_REJECT, MODEL_REPLACE_WAITING };
 struct model_accept {
     int64_t id, lane, prio, run_at, unique, key, body, batch, waits_for, limit, expires_at,
-        deadline_at;
+        deadline_at, fail_max; /* fail_max: of its own; 0 as the rules say */
     enum model_conflict conflict;
 };
 struct model_reply model_accept(struct model *m, const struct model_rules *r,

@@ -421,7 +421,8 @@ static struct model_accept draw_accept(struct world *w)
                              .lane = below(w, ASKED_LANES),
                              .prio = below(w, 10),
                              .run_at = below(w, 5) ? w->now : w->now + below(w, 20000),
-                             .limit = below(w, 3) ? 0 : 1 + below(w, 6)};
+                             .limit = below(w, 3) ? 0 : 1 + below(w, 6),
+                             .fail_max = below(w, 3)};
     if (below(w, 4) == 0) {
         a.key = 1 + below(w, 12);
         a.body = below(w, 4) ? a.key : 1 + below(w, 9);
@@ -445,9 +446,11 @@ static void op_accept(struct world *w)
     if (w->m.job_count == MODEL_JOBS)
         return;
     struct model_accept a = draw_accept(w);
-    say(w, "accept %lld lane %lld prio %lld in %lld limit %lld key %lld unique %lld/%d",
+    say(w,
+        "accept %lld lane %lld prio %lld in %lld limit %lld fails %lld key %lld unique %lld/%d",
         (long long)a.id, (long long)a.lane, (long long)a.prio, (long long)(a.run_at - w->now),
-        (long long)a.limit, (long long)a.key, (long long)a.unique, (int)a.conflict);
+        (long long)a.limit, (long long)a.fail_max, (long long)a.key, (long long)a.unique,
+        (int)a.conflict);
     char id[ID_TEXT], key[24] = "", unique[24] = "";
     if (a.key)
         snprintf(key, sizeof key, "k%lld", (long long)a.key);
@@ -464,6 +467,7 @@ static void op_accept(struct world *w)
                                .spec = SPAN("{}"),
                                .prio = (int)a.prio,
                                .limit = a.limit,
+                               .max_fail = a.fail_max,
                                .run_at_ms = a.run_at,
                                .expires_ms = a.expires_at,
                                .deadline_ms = a.deadline_at,
