@@ -279,7 +279,6 @@ static void print_job(struct cli *c, struct json job)
         printf("%-10s %lld of %lld in a row\n", "failures",
                ask_number(job, "attempts.failed_in_row"),
                ask_number(job, "attempts.max_failed"));
-    print_line(c, "callback", ask_text(job, "options.callback.webhook_id"));
     print_usage(c, job);
     print_line(c, "batch", ask_text(job, "batch"));
     print_line(c, "accepted", ask_text(job, "created_at"));

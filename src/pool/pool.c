@@ -765,7 +765,8 @@ static void job_over(struct slot *s, enum failure_class failure, struct span why
     s->ending.id = span_of(s->lease.id);
     s->ending.nonce = s->lease.nonce;
     s->ending.failure = failure;
-    s->ending.final = s->stop_class ? s->bounds.broken != BOUND_NONE : s->ending.final;
+    if (s->stop_class) /* unless the worker was done before it heard of it */
+        s->ending.final = failure != FAILURE_NONE && s->bounds.broken != BOUND_NONE;
     s->ending.why = why;
     s->ending.usage = slot_meter_end(s);
     if (failure != FAILURE_NONE) {

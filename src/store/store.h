@@ -313,7 +313,8 @@ struct finish_args {
     /* of the job, as its options say; 0 as configured. Of the delay after a failure or a crash: how fast a site may be
      * asked again that limits, and what is given back, is not the job's to say */
     struct retry_policy retry;
-    /* What it was ordered with made it fail, and would again: this is its end, and says nothing of the site. */
+    /* What it was ordered with made it fail, and would again: this is its end, and says nothing of the site nor of the session.
+     * Of a job that ended well it says nothing. */
     bool final;
     /* BUDGET_NONE = as the table says; BUDGET_RELEASE/CRASH override it */
     enum failure_budget budget;

@@ -207,14 +207,15 @@ static void none_starts(void)
     assert_int_equal(reserve(&l), E_END);
 }
 
-static struct finish_reply finish(const struct lease *l, enum failure_class failure,
-                                  int64_t wait_ms)
+static struct finish_reply end_with(const struct lease *l, enum failure_class failure,
+                                    int64_t wait_ms, bool final)
 {
     struct finish_reply reply;
     struct finish_args args = {.id = span_of(l->id),
                                .nonce = l->nonce,
                                .failure = failure,
                                .wait_ms = wait_ms,
+                               .final = final,
                                .why = SPAN("because"),
                                .usage = SPAN("1 1 1 7")};
     if (failure == FAILURE_NONE) {
@@ -227,6 +228,12 @@ static struct finish_reply finish(const struct lease *l, enum failure_class fail
         fail_msg("store_finish: %s", w->f.words);
     commit();
     return reply;
+}
+
+static struct finish_reply finish(const struct lease *l, enum failure_class failure,
+                                  int64_t wait_ms)
+{
+    return end_with(l, failure, wait_ms, false);
 }
 
 static void reap(void)
@@ -774,6 +781,26 @@ static void facts_about_the_target_and_our_own_troubles_are_not_the_session_s(vo
     state_is("anna", SESSION_ACTIVE);
 }
 
+/* What its order asks for made a job fail; of one that ended well it says nothing. */
+static void what_an_order_asks_for_is_not_the_session_s(void **state)
+{
+    (void)state;
+    static const enum failure_class ends[] = {FAILURE_EMPTY_SUSPECT, FAILURE_NONE};
+    session("anna");
+    accept_job("research", SEARCH);
+    struct lease l = lease_with("anna");
+    finish(&l, FAILURE_DRIFT, 0); /* tried again, behind the others */
+    for (size_t i = 0; i < 2; i++) {
+        accept_job("research", SEARCH);
+        w->now += 1;
+        l = lease_with("anna");
+        assert_int_equal(end_with(&l, ends[i], 0, true).state,
+                         ends[i] ? JOB_DEAD : JOB_SUCCEEDED);
+        assert_int_equal(view("anna").fails, ends[i] ? 1 : 0);
+        assert_int_equal(view("anna").last_ok_ms, ends[i] ? 0 : w->now);
+    }
+}
+
 /* ---- leases end ---- */
 
 static void a_lost_worker_and_a_restart_give_it_back(void **state)
@@ -935,6 +962,7 @@ static const struct CMUnitTest tests[] = {
     PROMISE(one_that_is_held_by_hand_is_not_used_until_its_time_is_over),
     PROMISE(one_is_closed_by_hand_whatever_kept_it_but_the_site_and_its_cookies),
     PROMISE(facts_about_the_target_and_our_own_troubles_are_not_the_session_s),
+    PROMISE(what_an_order_asks_for_is_not_the_session_s),
     PROMISE(a_lost_worker_and_a_restart_give_it_back),
     PROMISE(it_is_not_removed_while_a_job_uses_it),
     PROMISE(a_group_rolled_back_leaves_no_lease),

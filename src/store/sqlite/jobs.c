@@ -412,7 +412,8 @@ err sqlite_finish(struct store *s, const struct finish_args *args, wall now,
         job_charge(s, &r, budget, hint, &l);
     }
     struct session_noted noted;
-    e = sessions_note(s, r.seq, overridden || args->final ? FAILURE_CANCELLED : args->failure,
+    bool of_order = args->final && args->failure != FAILURE_NONE;
+    e = sessions_note(s, r.seq, overridden || of_order ? FAILURE_CANCELLED : args->failure,
                       hint > 0 ? hint : l.wait_ms, args->why,
                       usage_read(args->usage).n[USAGE_REQUESTS], now, &noted, f);
     if (e)
