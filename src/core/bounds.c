@@ -80,7 +80,7 @@ struct span bounds_words(enum bound which, int64_t most, int64_t taken, char out
                  (long long)taken, name, (long long)most);
     else
         snprintf(out, BOUND_WORDS,
-                 "%s (%lld) was used up before anything was read: %lld; allow more of it", name,
-                 (long long)most, (long long)taken);
+                 "%s (%lld) was used up before anything was read: %lld; rerun it with more",
+                 name, (long long)most, (long long)taken);
     return span_of(out);
 }

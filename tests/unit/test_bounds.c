@@ -79,7 +79,7 @@ static void the_words_name_both_numbers_and_the_member(void **state)
     char words[BOUND_WORDS];
     assert_string_equal(
         bounds_words(BOUND_BYTES, 65536, 70001, words).p,
-        "max_bytes (65536) was used up before anything was read: 70001; allow more of it");
+        "max_bytes (65536) was used up before anything was read: 70001; rerun it with more");
     assert_string_equal(bounds_words(BOUND_MEMORY, 256, 300 << 20, words).p,
                         "the attempt took 300 MiB of memory, resources.memory_mib allows 256");
     assert_string_equal(bounds_words(BOUND_CPU, 2, 2345, words).p,
