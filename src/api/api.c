@@ -610,12 +610,15 @@ static void refuse_unknown_path(struct request *r)
 static const struct route *route_of(struct request *r, struct span *out_id)
 {
     struct buf allow = BUF(128);
-    bool exact = false; /* a path that is written out is not a name as well */
+    /* A path that is written out is not a name as well, and one with a name in it is no queue. */
+    bool exact = false, named = false;
     for (size_t i = 0; i < ROUTES; i++) {
         bool hole = strchr(routes[i].path, '{') != NULL;
-        if ((hole && exact) || !matches(r->path, routes[i].path, out_id))
+        bool lane = strstr(routes[i].path, "{lane}") != NULL;
+        if ((hole && exact) || (lane && named) || !matches(r->path, routes[i].path, out_id))
             continue;
         exact = exact || !hole;
+        named = named || !lane;
         if (accepts(&routes[i], r)) {
             buf_free(&allow);
             return &routes[i];

@@ -4,7 +4,7 @@
  * A JSON object with one member for each row of the table below, in its order; what is zero or empty is
  * left out. So one job has one text, and a row of an older version reads as "not asked". Members that
  * this version does not know are passed over. Not in it: `after` is a batch's own; id, idempotency key and hash belong to one
- * request, and whoever makes the job gives them, as accepted_ms; nor is run_at_ms, an instant that would be past by then.
+ * request, and whoever makes the job gives them, as accepted_ms and replaced_by; nor is run_at_ms, an instant that would be past by then.
  * expires_ms and deadline_ms count from when the job is made: whoever makes it adds that. Texts are UTF-8, as everything that came as JSON is. */
 #pragma once
 

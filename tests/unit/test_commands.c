@@ -117,6 +117,7 @@ static void example_holds(const char *verb, struct span line)
             const struct flag *f = flag_named(span_cut(word, 0, end));
             if (!f || !command_takes(c, f))
                 fail_msg("%.*s: %s does not take --%.*s", SP(line), name, SP(word));
+            i += end == word.n && !flag_is_alone(f); /* its value may begin with a "-" too */
         }
     }
 }

@@ -161,6 +161,7 @@ static void every_member_of_a_job_has_a_row(void **state)
     CLEAR(deadline_ms, 0)
     CLEAR(after, 0)
     CLEAR(accepted_ms, 0)
+    CLEAR(replaced_by, 0)
     for (size_t i = 0; i < sizeof job; i++)
         if (((const unsigned char *)&job)[i])
             fail_msg("byte %zu of struct accept_args is in no row of TICKET_TABLE", i);
