@@ -14,7 +14,7 @@ browser:
   probe_timeout: 3s
 job:
   navigate_timeout: 3s
-  batch_timeout: 3s
+  batch_timeout: 5s
   stall_timeout: 10s
   attempt_timeout: 20s
   grace: 1s

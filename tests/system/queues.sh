@@ -232,7 +232,7 @@ order @practice_300 ',"limit":70,"max_age_s":1,"stale_if_error_s":3600' >/dev/nu
 is "$(jq -r '[.state,.result.source]|join(" ")' "$WORK/answer")" "succeeded stale" stale_if_error_s
 blocked=$(order @practice_small ',"limit":7')
 is "$(waits_for "$blocked")" breaker "with the breaker open"
-fulmar breakers list | grep -q '^default/x/normal *open ' || die "breakers: $(fulmar breakers list)"
+fulmar breakers list | grep -q '^default/x/normal *queue *open ' || die "breakers: $(fulmar breakers list)"
 fulmar breakers reset x/normal -q || die "breakers reset: $?"
 wait_job "$blocked" 30
 say "queues: equal work is read once, and an earlier answer will do where the order says so"
