@@ -77,11 +77,14 @@ err pg_run_args(struct pg *p, enum sql id, struct fault *f, const struct pg_arg 
 
 err pg_do(struct pg *p, enum pg_mode mode, pg_work *work, void *ctx, struct fault *f)
 {
-    struct fault first = {0};
-    err e = work(p, ctx, &first);
-    if (e != E_BUSY)
-        return e ? fail(f, e, "%s", first.words) : E_OK;
-    return work(p, ctx, mode == PG_READS ? f : &(struct fault){0});
+    (void)mode;
+    struct fault words = {0};
+    err e = work(p, ctx, &words);
+    if (e == E_BUSY) {
+        words = (struct fault){0};
+        e = work(p, ctx, &words);
+    }
+    return e ? fail(f, e, "%s", words.words) : E_OK;
 }
 
 size_t pg_count(const struct pg_rows *r)
