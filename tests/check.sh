@@ -52,7 +52,9 @@ if wants asan; then
     # Of what runs on each store, the embedded one: the other has programs of its own, but for three that are long and
     # meet nothing that others do not; and these, which are all that the other has for what they ask.
     both='test_(batches|dead|schedules|sessions|store_files|webhooks)$'
-    export ASAN_OPTIONS=detect_leaks=1 SCENARIOS=small
+    # Sanitized programs compute more than they wait.
+    AT_ONCE=$(nproc)
+    export ASAN_OPTIONS=detect_leaks=1 SCENARIOS=small AT_ONCE
     # shellcheck disable=SC2046
     STORE=sqlite tests/run.sh $(tests_of out/asan conform unit | grep -vE "redis_(trouble|bounds)$|test_move$|$both")
     # shellcheck disable=SC2046
@@ -62,6 +64,7 @@ if wants asan; then
     $make BUILD=asan out/asan/tests/crash/crash
     out/asan/tests/crash/crash stride=300 seeds=2 | tail -1
 fi
+unset AT_ONCE
 if wants fuzz; then
     step "each fuzz target for a second"
     $make BUILD=fuzz CC=clang fuzzers

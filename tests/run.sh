@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs test programs, half as many again at a time as there are processors, as most of them wait for a disk, a
-# server or a clock; each alone, so that a crash stays alone. Those that take longest begin first. Prints a line a
+# server or a clock (AT_ONCE: another number); each alone, so that a crash stays alone. Those that take longest begin first. Prints a line a
 # program as it ends, with its seconds, the output of those that fail, and a count at the end.
 longest="test_redis_trouble test_prototype test_scenarios_keep test_differential test_batches test_archive_trouble
     test_store_clock test_cli test_archive test_scenarios_lanes test_redis_history test_scenarios_wake test_redis_pieces
@@ -40,7 +40,7 @@ in_order() { # the programs given, one a line
     done
     printf '%s\n' "$@"
 }
-in_order "$@" | awk '!seen[$0]++' | tr '\n' '\0' | xargs -0 -P $(($(nproc) * 3 / 2)) -I '{}' sh "$0" --one '{}' "$said"
+in_order "$@" | awk '!seen[$0]++' | tr '\n' '\0' | xargs -0 -P "${AT_ONCE:-$(($(nproc) * 3 / 2))}" -I '{}' sh "$0" --one '{}' "$said"
 passed=$(find "$said" -name '*.ok' | wc -l)
 echo "$passed passed, $(($# - passed)) failed"
 [ "$passed" -eq $# ]
