@@ -34,7 +34,7 @@ static void s72_what_is_kept_stays_within_its_limits_however_much_flows_through(
 {
     (void)state;
     enum { STEP = 500, SIZE = 1000 };
-    const int64_t most = scaled(10000);
+    const int64_t most = scaled_from(1000, 10000);
     static const char *const by[RETAIN_LIMITS] = {"age", "jobs", "bytes", "dead_age",
                                                   "dead_jobs"};
     const struct retain_args limits[] = {
@@ -284,7 +284,7 @@ static void use_a_session_once(void)
 static void s73_sessions_that_were_removed_leave_nothing(void **state)
 {
     (void)state;
-    const int64_t sessions = scaled(10000);
+    const int64_t sessions = scaled_from(1000, 10000);
     const struct retain_args limits = {.age_ms = HOUR, .dead_age_ms = HOUR};
     int64_t after[2], kept[2];
     for (int turn = 0; turn < 2; turn++) {
@@ -446,7 +446,7 @@ static int64_t work_of_starts(void)
 static void s78_a_start_costs_the_same_whatever_else_there_is(void **state)
 {
     (void)state;
-    const int64_t many = scaled(1000000) > 100000 ? scaled(1000000) : 100000;
+    const int64_t many = scaled_from(100000, 1000000);
     w->maker->count_work(true);
     reopen();
     accept_many("x/normal", 1000);

@@ -11,7 +11,7 @@ s45_four_nodes_together_start_no_more_than_the_rate_and_nearly_all_of_it(void **
     (void)state;
     enum { EMIT = 200, BURST = 2, NODES = 4 };
     static int64_t starts[1000];
-    const int64_t jobs = scaled(1000) > 400 ? scaled(1000) : 400;
+    const int64_t jobs = scaled_from(400, 1000);
     int64_t count = 0, began = w->now;
     lane_rate("x/normal", EMIT, BURST);
     accept_many("x/normal", jobs);

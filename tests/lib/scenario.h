@@ -38,6 +38,13 @@ static inline int64_t scaled(int64_t full)
     return size && strcmp(size, "small") == 0 ? full / 50 : full / 10;
 }
 
+/* The same where a promise only shows from a size on: how far a file grows, for one. */
+static inline int64_t scaled_from(int64_t least, int64_t full)
+{
+    int64_t size = scaled(full);
+    return size > least ? size : least;
+}
+
 static inline wall now(void)
 {
     return (wall){w->now};
