@@ -222,10 +222,7 @@ void breaker_of_store(struct breaker_view *out, const struct store_trouble *t)
 
 static void put_number(struct json_w *w, const char *key, int64_t n)
 {
-    if (n == BREAKER_NONE)
-        json_kv_null(w, key);
-    else
-        json_kv_int(w, key, n);
+    json_kv_known(w, key, n != BREAKER_NONE, n);
 }
 
 static void put_samples(struct json_w *w, const struct breaker_view *b)

@@ -65,12 +65,6 @@ void followup_read(struct body *b, struct json order, struct followup *out)
     read_callback(b, order, out);
 }
 
-static void put_given(struct json_w *w, const char *key, int64_t n)
-{
-    if (n)
-        json_kv_int(w, key, n);
-}
-
 static void write_retry(struct json_w *w, const struct followup *f)
 {
     const struct retry_policy *p = &f->retry;
@@ -79,13 +73,13 @@ static void write_retry(struct json_w *w, const struct followup *f)
         return;
     json_key(w, "retry");
     json_open(w);
-    put_given(w, "max_attempts", f->max_attempts);
+    json_kv_given(w, "max_attempts", f->max_attempts);
     if (backs_off) {
         json_key(w, "backoff");
         json_open(w);
-        put_given(w, "base_ms", p->base_ms);
-        put_given(w, "max_ms", p->cap_ms);
-        put_given(w, "factor", p->factor);
+        json_kv_given(w, "base_ms", p->base_ms);
+        json_kv_given(w, "max_ms", p->cap_ms);
+        json_kv_given(w, "factor", p->factor);
         json_close(w);
     }
     json_close(w);

@@ -71,14 +71,6 @@ static void put_filter(struct json_w *w, const struct operation_view *v)
     json_close(w);
 }
 
-static void put_number(struct json_w *w, const char *key, bool known, int64_t n)
-{
-    if (known)
-        json_kv_int(w, key, n);
-    else
-        json_kv_null(w, key);
-}
-
 static void put_operation(struct json_w *w, const struct operation_view *v)
 {
     json_open(w);
@@ -88,9 +80,9 @@ static void put_operation(struct json_w *w, const struct operation_view *v)
     json_kv_cstr(w, "state", operation_state_name(v->state));
     json_kv_cstr(w, "batch", v->batch[0] ? v->batch : NULL);
     put_filter(w, v);
-    put_number(w, "per_minute", v->per_minute != 0, v->per_minute);
-    put_number(w, "limit", v->most != 0, v->most);
-    put_number(w, "priority", v->kind == OPERATION_PRIORITY, v->prio);
+    json_kv_known(w, "per_minute", v->per_minute != 0, v->per_minute);
+    json_kv_known(w, "limit", v->most != 0, v->most);
+    json_kv_known(w, "priority", v->kind == OPERATION_PRIORITY, v->prio);
     put_text(w, "reason", v->why);
     json_kv_bool(w, "reset", v->reset);
     json_kv_int(w, "done", v->done);

@@ -13,14 +13,6 @@ enum {
     STACK_LOOK_MS = 5,
 };
 
-static void put_number(struct json_w *w, const char *key, bool known, int64_t n)
-{
-    if (known)
-        json_kv_int(w, key, n);
-    else
-        json_kv_null(w, key);
-}
-
 static void put_worker(struct json_w *w, const struct api_worker *v)
 {
     bool works = v->job[0] != '\0';
@@ -29,12 +21,12 @@ static void put_worker(struct json_w *w, const struct api_worker *v)
     json_kv_int(w, "number", v->number);
     json_kv_cstr(w, "state", v->state);
     json_kv_cstr(w, "hold", v->hold);
-    put_number(w, "pid", v->pid > 0, v->pid);
+    json_kv_known(w, "pid", v->pid > 0, v->pid);
     json_kv_int(w, "jobs_served", v->jobs_served);
     json_kv_cstr(w, "job", works ? v->job : NULL);
-    put_number(w, "attempt", works, v->attempt);
+    json_kv_known(w, "attempt", works, v->attempt);
     json_kv_cstr(w, "step", works && v->step[0] ? v->step : NULL);
-    put_number(w, "running_ms", works, v->running_ms);
+    json_kv_known(w, "running_ms", works, v->running_ms);
     json_kv_bool(w, "has_page", v->has_page);
     json_close(w);
 }
@@ -49,13 +41,13 @@ static void put_browser(struct json_w *w, const struct api_browser *v)
     json_kv_int(w, "pages", v->pages);
     json_kv_int(w, "jobs", v->jobs);
     json_kv_int(w, "age_s", v->age_ms / 1000);
-    put_number(w, "pss_bytes", v->pss_bytes > 0, v->pss_bytes);
+    json_kv_known(w, "pss_bytes", v->pss_bytes > 0, v->pss_bytes);
     json_kv_cstr(w, "recycle_reason", v->recycle_reason);
     json_key(w, "probe");
     json_open(w);
     json_kv_bool(w, "ok", v->probe_ok);
     json_kv_int(w, "misses", v->probe_misses);
-    put_number(w, "latency_ms", v->probe_ms >= 0, v->probe_ms);
+    json_kv_known(w, "latency_ms", v->probe_ms >= 0, v->probe_ms);
     view_time(w, "last_ok_at", v->probe_age_ms >= 0 ? clock_wall().ms - v->probe_age_ms : 0);
     json_close(w);
     json_close(w);
@@ -261,7 +253,7 @@ static void put_process(struct json_w *w, const struct api_worker_dump *d)
     json_kv_cstr(w, "state", state);
     json_kv_int(w, "cpu_ms", d->cpu_ms);
     json_kv_int(w, "threads", d->threads);
-    put_number(w, "pss_bytes", d->memory_bytes > 0, d->memory_bytes);
+    json_kv_known(w, "pss_bytes", d->memory_bytes > 0, d->memory_bytes);
     json_close(w);
 }
 
@@ -299,8 +291,9 @@ static void put_page(struct json_w *w, const struct tab_view *page)
     json_kv_cstr(w, "session", page->session[0] ? page->session : NULL);
     json_kv_int(w, "open_calls", page->open_calls);
     json_kv_int(w, "renderers", page->renderers);
-    put_number(w, "cpu_ms", page->cost.cpu_ms >= 0, page->cost.cpu_ms);
-    put_number(w, "peak_pss_bytes", page->cost.peak_pss_bytes >= 0, page->cost.peak_pss_bytes);
+    json_kv_known(w, "cpu_ms", page->cost.cpu_ms >= 0, page->cost.cpu_ms);
+    json_kv_known(w, "peak_pss_bytes", page->cost.peak_pss_bytes >= 0,
+                  page->cost.peak_pss_bytes);
     json_close(w);
 }
 

@@ -92,6 +92,9 @@ void json_kv_text(struct json_w *w, const char *key,
                   struct span s); /* s.p == NULL writes null */
 void json_kv_cstr(struct json_w *w, const char *key, const char *s); /* NULL writes null */
 void json_kv_int(struct json_w *w, const char *key, int64_t v);
+void json_kv_given(struct json_w *w, const char *key, int64_t v); /* 0 writes nothing */
+void json_kv_known(struct json_w *w, const char *key, bool known,
+                   int64_t v); /* not known writes null */
 void json_kv_bool(struct json_w *w, const char *key, bool v);
 void json_kv_null(struct json_w *w, const char *key);
 void json_add_string(struct buf *out, struct span s); /* one quoted, escaped string */

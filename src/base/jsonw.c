@@ -155,6 +155,20 @@ void json_kv_int(struct json_w *w, const char *key, int64_t v)
     json_put_int(w, v);
 }
 
+void json_kv_given(struct json_w *w, const char *key, int64_t v)
+{
+    if (v)
+        json_kv_int(w, key, v);
+}
+
+void json_kv_known(struct json_w *w, const char *key, bool known, int64_t v)
+{
+    if (known)
+        json_kv_int(w, key, v);
+    else
+        json_kv_null(w, key);
+}
+
 void json_kv_bool(struct json_w *w, const char *key, bool v)
 {
     json_key(w, key);

@@ -69,19 +69,13 @@ int bounds_check(const struct cli *c, const char *verb, struct bounds_flags *out
     return code ? code : check_required(c, verb, &out->required);
 }
 
-static void put_number(struct json_w *w, const char *key, int64_t n)
-{
-    if (n)
-        json_kv_int(w, key, n);
-}
-
 static void put_quality(struct json_w *w, const struct cli *c, const struct bounds_flags *b)
 {
     if (!b->min_posts && !c->on_empty && !b->required.count)
         return;
     json_key(w, "quality");
     json_open(w);
-    put_number(w, "min_posts", b->min_posts);
+    json_kv_given(w, "min_posts", b->min_posts);
     if (c->on_empty)
         json_kv_cstr(w, "on_empty", c->on_empty);
     order_fields_put(w, "required_fields", &b->required);
@@ -90,14 +84,14 @@ static void put_quality(struct json_w *w, const struct cli *c, const struct boun
 
 void bounds_flags_put(struct json_w *w, const struct cli *c, const struct bounds_flags *b)
 {
-    put_number(w, "max_pages", b->max_pages);
-    put_number(w, "max_bytes", b->max_bytes);
+    json_kv_given(w, "max_pages", b->max_pages);
+    json_kv_given(w, "max_bytes", b->max_bytes);
     if (b->memory_mib || b->cpu_s || b->max_requests) {
         json_key(w, "resources");
         json_open(w);
-        put_number(w, "memory_mib", b->memory_mib);
-        put_number(w, "cpu_s", b->cpu_s);
-        put_number(w, "max_requests", b->max_requests);
+        json_kv_given(w, "memory_mib", b->memory_mib);
+        json_kv_given(w, "cpu_s", b->cpu_s);
+        json_kv_given(w, "max_requests", b->max_requests);
         json_close(w);
     }
     put_quality(w, c, b);

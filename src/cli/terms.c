@@ -55,27 +55,21 @@ static void put_text(struct json_w *w, const char *key, const char *text)
         json_kv_cstr(w, key, text);
 }
 
-static void put_number(struct json_w *w, const char *key, int64_t n)
-{
-    if (n)
-        json_kv_int(w, key, n);
-}
-
 void terms_put(struct json_w *w, const struct cli *c, const struct terms_flags *t)
 {
     put_text(w, "class", c->class);
     put_text(w, "tenant", c->tenant);
     put_text(w, "not_before", c->not_before);
-    put_number(w, "expires_s", t->expires_s);
-    put_number(w, "deadline_s", t->deadline_s);
-    put_number(w, "max_age_s", t->max_age_s);
-    put_number(w, "stale_if_error_s", t->stale_if_error_s);
+    json_kv_given(w, "expires_s", t->expires_s);
+    json_kv_given(w, "deadline_s", t->deadline_s);
+    json_kv_given(w, "max_age_s", t->max_age_s);
+    json_kv_given(w, "stale_if_error_s", t->stale_if_error_s);
     if (t->attempt_s || t->idle_s || t->navigation_s) {
         json_key(w, "timeouts");
         json_open(w);
-        put_number(w, "attempt_s", t->attempt_s);
-        put_number(w, "idle_s", t->idle_s);
-        put_number(w, "navigation_s", t->navigation_s);
+        json_kv_given(w, "attempt_s", t->attempt_s);
+        json_kv_given(w, "idle_s", t->idle_s);
+        json_kv_given(w, "navigation_s", t->navigation_s);
         json_close(w);
     }
     if (c->unique) {

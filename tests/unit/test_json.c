@@ -404,6 +404,10 @@ static void writer_places_commas(void **state)
     json_kv_cstr(&w, "c", "z");
     json_kv_cstr(&w, "nothing", NULL);
     json_kv_int(&w, "i", INT64_MIN);
+    json_kv_given(&w, "given", 7);
+    json_kv_given(&w, "left_out", 0);
+    json_kv_known(&w, "known", true, 0);
+    json_kv_known(&w, "unknown", false, 9);
     json_kv_bool(&w, "t", true);
     json_kv_null(&w, "n");
     json_key(&w, "list");
@@ -427,7 +431,7 @@ static void writer_places_commas(void **state)
     const char expected[] =
         "{\"a\":\"x\\\"y\",\"none\":null,\"c\":\"z\",\"nothing\":null,\"i\":-"
         "9223372036854775808,"
-        "\"t\":true,\"n\":null,\"list\":[1,{},[],{\"raw\":[1]},0.1,3.0,null,null,1e+300,false],"
+        "\"given\":7,\"known\":0,\"unknown\":null,\"t\":true,\"n\":null,\"list\":[1,{},[],{\"raw\":[1]},0.1,3.0,null,null,1e+300,false],"
         "\"k\\n\":\"\"}";
     buf_add_char(&b, '\0');
     assert_string_equal(b.p, expected);
