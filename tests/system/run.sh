@@ -1,7 +1,8 @@
 #!/bin/bash
 # All system tests (or TESTS) against the programs in the folder given; those that kill against those in
 # POINTS, which have fault points (the same folder by default). Two at a time, the long ones first; those
-# that measure or fill a disk by themselves. Skips with a message without Chromium.
+# that measure or fill a disk by themselves. Skips with a message without Chromium. After UNTIL (seconds since 1970) none
+# begins any more: those are named and counted as left out.
 OUT=$1
 here=$(dirname "$0")
 together="dom nodes spool move failover faults practice drift media targets queues evidence e2e options bounds batches sessions webhooks schedules reload cli volume fetch nitter fields"
@@ -14,6 +15,10 @@ if [ "$1" = --one ]; then
     [ "$test" = practice ] && program=$OUT/fulmar-practice
     [ "$test" = kill ] || [ "$test" = media ] && program=${POINTS:-$OUT}
     [ -z "$(ls "$4"/*.failed 2>/dev/null)" ] || exit 0
+    if [ "$began" -ge "${UNTIL:-$((began + 1))}" ]; then
+        echo "left out  system/$test" | tee "$said.left"
+        exit 0
+    fi
     # The details of a failure are in the test's own last lines.
     if timeout 900 bash "$here/$test.sh" "$program" >"$said.log" 2>&1; then
         grep -a "^$test:" "$said.log" >"$said.ok"
@@ -48,10 +53,12 @@ done
 said=$(mktemp -d) || exit 1
 trap 'rm -rf "$said"' EXIT
 # shellcheck disable=SC2086
-wanted $together | xargs -0 -r -P 2 -I '{}' bash "$0" --one "$OUT" '{}' "$said"
-# shellcheck disable=SC2086
 wanted $alone | xargs -0 -r -P 1 -I '{}' bash "$0" --one "$OUT" '{}' "$said"
+# shellcheck disable=SC2086
+wanted $together | xargs -0 -r -P 2 -I '{}' bash "$0" --one "$OUT" '{}' "$said"
 passed=$(find "$said" -name '*.ok' | wc -l)
+left=$(find "$said" -name '*.left' | wc -l)
 # shellcheck disable=SC2086
 all=$(wanted $together $alone | tr -cd '\0' | wc -c)
-[ "$passed" -eq "$all" ] || { echo "FAIL  $passed of $all system tests passed" && exit 1; }
+[ "$left" -eq 0 ] || echo "$left of $all system tests left out for the time that the rest took"
+[ "$((passed + left))" -eq "$all" ] || { echo "FAIL  $passed of $all system tests passed" && exit 1; }
