@@ -28,6 +28,12 @@ int64_t limit_room(const struct limit *l, int64_t most, int64_t now_ms)
     return saved < most ? saved : most;
 }
 
+int64_t limit_tat_under(int64_t tat_ms, int64_t emit_ms, int64_t burst, int64_t now_ms)
+{
+    int64_t most = now_ms + (burst > 1 ? burst : 1) * emit_ms;
+    return emit_ms > 0 && tat_ms > most ? most : tat_ms;
+}
+
 void limit_block(struct limit *l, int64_t now_ms, int64_t wait_ms)
 {
     if (now_ms + wait_ms > l->blocked_until_ms)

@@ -15,6 +15,9 @@ int64_t limit_open_at(const struct limit *l);
 MUST_USE bool limit_take(struct limit *l, int64_t now_ms);
 /* How many starts are allowed at `now_ms`, at most `most`. */
 int64_t limit_room(const struct limit *l, int64_t most, int64_t now_ms);
+/* What a key owes of starts when its rate is set anew: what it owed, and no more than a whole burst of the new rate, so that one
+ * that is set looser holds nothing back for what the stricter one counted. */
+int64_t limit_tat_under(int64_t tat_ms, int64_t emit_ms, int64_t burst, int64_t now_ms);
 /* The server asked to wait (Retry-After, reset header): a lower bound, so a block only ever grows. */
 void limit_block(struct limit *l, int64_t now_ms, int64_t wait_ms);
 

@@ -491,6 +491,18 @@ static void s52_half_of_twenty_within_ten_minutes_opens_it_as_well(void **state)
     assert_true(has_none());
     lane_act("x/normal", LANE_ACT_BREAKER_RESET, 0);
     cancel(lease_next().id, true);
+    /* What is closed already forgets what it counted all the same: after nineteen endings, of which the last went well, the next
+     * failure is one of one. */
+    for (int i = 0; i < 19; i++)
+        assert_int_equal(one_ends(i % 2 ? FAILURE_NETWORK : FAILURE_NONE).breaker_until_ms, 0);
+    w->now += SECOND;
+    lane_act("x/normal", LANE_ACT_BREAKER_RESET, 0);
+    struct breaker b = lane("x/normal").breaker;
+    assert_int_equal(breaker_samples(&b, w->now).seen, 0);
+    assert_int_equal(one_ends(FAILURE_NETWORK).breaker_until_ms, 0);
+    b = lane("x/normal").breaker;
+    assert_int_equal(breaker_samples(&b, w->now).bad, 1);
+    w->now += 11 * MINUTE;
     for (int i = 0; i < 60; i++) { /* rarer ones do not */
         assert_int_equal(one_ends(i % 2 ? FAILURE_NETWORK : FAILURE_NONE).breaker_until_ms, 0);
         w->now += MINUTE;

@@ -1003,11 +1003,42 @@ static void a_limit_says_how_many_go_to_one_at_once_and_how_often(void **state)
     struct limit_view v = limit_of(id);
     assert_int_equal(v.emit_ms, 1000);
     assert_int_equal(v.burst, 3);
-    assert_int_equal(events_of(NULL, "limit.changed"), 3);
+    /* Whoever sets it gives nothing anew: what was used up stays so, */
+    for (int64_t most = 8; most <= 16; most += 8) {
+        ok(limit(id, most, LANE_UNCHANGED, LANE_UNCHANGED));
+        assert_int_equal(take(16).count, 0);
+    }
+    ok(limit(id, 16, 0, LANE_UNCHANGED)); /* also when it is off for a moment, */
+    ok(limit(id, 16, 1000, 3));
+    assert_int_equal(take(16).count, 0);
+    ok(limit(id, 16, HOUR, 3));
+    ok(limit(id, 16, 1000, 3)); /* and a stricter one leaves nothing behind. */
+    w->now += 1000;
+    assert_int_equal(take(16).count, 1);
+    assert_int_equal(events_of(NULL, "limit.changed"), 9);
     assert_int_equal(limit(id, WEBHOOK_AT_ONCE_MOST + 1, 0, 1), E_BAD_INPUT);
     assert_int_equal(limit(new_id("whk"), 1, 0, 1), E_NOT_FOUND);
     ok(limit(id, 0, 0, 1));
     assert_int_equal(limit_of(id).emit_ms, 0);
+}
+
+/* A rest is no start: while one rested, and was held, its rate saved up as always. */
+static void after_a_rest_a_rate_has_saved_up_its_burst(void **state)
+{
+    (void)state;
+    const char *id = hook("job.finished");
+    ok(limit(id, 16, 1000, 3));
+    ended_jobs(6);
+    struct webhooks_taken t = take(1);
+    assert_int_equal(t.count, 1);
+    done(&t.attempts[0], 503, 30 * 1000); /* it asked for thirty seconds */
+    ok(hand(HAND_OPEN, id, w->now + 20 * 1000));
+    int64_t rest_ms = hook_view(id).rest_ms;
+    assert_true(rest_ms >= w->now + 30 * 1000);
+    w->now = rest_ms - 1;
+    assert_int_equal(take(16).count, 0);
+    w->now = rest_ms;
+    assert_int_equal(take(16).count, 3);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -1015,6 +1046,7 @@ static const struct CMUnitTest tests[] = {
     T(one_that_is_held_by_hand_gets_nothing_until_its_time_is_over),
     T(one_that_rests_is_closed_by_hand_and_what_waits_is_sent_at_once),
     T(a_limit_says_how_many_go_to_one_at_once_and_how_often),
+    T(after_a_rest_a_rate_has_saved_up_its_burst),
     T(events_since_it_was_made_come_signed_and_no_others),
     T(a_job_keeps_its_order_while_others_go_on),
     T(s87_a_receiver_that_is_down_then_slow_then_doubles_gets_all_in_order_and_holds_nobody_up),

@@ -935,7 +935,8 @@ err lanes_retain(struct store *s, bool *out_more, struct fault *f)
     } idle[STEP];
     size_t n = 0;
     struct query *q;
-    err e = db_ask(s->db, SQL_LANES_IDLE, &q, f, DB_I(s->group_ms - IDLE_MS), DB_I(STEP));
+    err e = db_ask(s->db, SQL_LANES_IDLE, &q, f, DB_I(s->group_ms - IDLE_MS), DB_I(STEP),
+                   DB_I(s->group_ms));
     if (e)
         return e;
     while (n < STEP && (e = db_step(q, f)) == E_OK) {

@@ -254,7 +254,7 @@ static void act_on(struct lane_facts *n, const struct lane_change *c, wall now)
     bug("unknown act");
 }
 
-/* Of what people can change. */
+/* Of what people can change: what was counted as well, which a reset forgets. */
 static bool is_same(const struct lane_facts *a, const struct lane_facts *b)
 {
     return a->own.weight == b->own.weight && a->own.max_active == b->own.max_active &&
@@ -263,6 +263,9 @@ static bool is_same(const struct lane_facts *a, const struct lane_facts *b)
            a->paused == b->paused && a->closed == b->closed &&
            a->forced_until_ms == b->forced_until_ms && a->breaker.state == b->breaker.state &&
            a->breaker.fails == b->breaker.fails && a->breaker.trips == b->breaker.trips &&
+           a->breaker.window_from_ms == b->breaker.window_from_ms &&
+           a->breaker.window_seen == b->breaker.window_seen &&
+           a->breaker.window_bad == b->breaker.window_bad && a->last_bad == b->last_bad &&
            a->blocked_until_ms == b->blocked_until_ms;
 }
 
@@ -511,10 +514,28 @@ static err set_site(struct store *s, const struct limit_view *limit, wall now, s
     return E_OK;
 }
 
-static err set_webhook(struct store *s, const struct limit_view *limit, struct fault *f)
+/* What was sent stays counted, as far as the new rate can owe: another burst is no new start. */
+static err webhook_tat(struct store *s, const struct limit_view *v, wall now, int64_t *out,
+                       struct fault *f)
+{
+    struct query *q;
+    *out = 0;
+    err e = db_ask(s->db, SQL_LIMIT_TAT_OF, &q, f, DB_I(LIMIT_WEBHOOK), DB_T(v->name));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    if (!e)
+        *out = limit_tat_under(db_int(q, 0), v->emit_ms, v->burst, now.ms);
+    db_end(q);
+    return e == E_END ? E_OK : e;
+}
+
+static err set_webhook(struct store *s, const struct limit_view *limit, wall now,
+                       struct fault *f)
 {
     struct limit_view v = {0};
     size_t n = 0;
+    int64_t tat_ms;
     err e = webhooks_limits(s, limit->name, NULL, &v, 1, &n, f);
     if (!e && n == 0)
         e = delivery_no_webhook(f);
@@ -523,7 +544,8 @@ static err set_webhook(struct store *s, const struct limit_view *limit, struct f
     v.max_active = or_old(limit->max_active, v.max_active);
     v.emit_ms = or_old(limit->emit_ms, v.emit_ms);
     v.burst = or_old(limit->burst, v.burst);
-    return write_limit(s, &v, 0, f);
+    e = webhook_tat(s, &v, now, &tat_ms, f);
+    return e ? e : write_limit(s, &v, tat_ms, f);
 }
 
 /* Memory follows the row at once; when the group is lost after that, the limits are read again. */
@@ -546,7 +568,7 @@ err sqlite_limit_set(struct store *s, const struct limit_view *limit, wall now, 
         e = set_site(s, limit, now, f);
         break;
     case LIMIT_WEBHOOK:
-        e = set_webhook(s, limit, f);
+        e = set_webhook(s, limit, now, f);
         break;
     case LIMIT_SCOPES:
         bug("unknown scope");

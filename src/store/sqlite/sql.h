@@ -195,7 +195,7 @@
                      " ORDER BY rank DESC,seq DESC LIMIT 1")                                   \
     X(SQL_LANE_WAITING, "SELECT " SQL_JOB_ROW " FROM jobs INDEXED BY jobs_of_lane WHERE lane_id=?1 AND state<=2 LIMIT ?2") \
     X(SQL_LANES_IDLE, "SELECT lane_id,own_weight=-1 AND own_active=-1 AND own_emit=-1 AND own_burst=-1 AND own_depth=-1 AND own_overflow=-1 AND paused=0 AND closed=0" \
-                      " AND br_forced=0 AND NOT EXISTS(SELECT 1 FROM jobs j INDEXED BY jobs_of_lane WHERE j.lane_id=l.lane_id)" \
+                      " AND br_forced<=?3 AND NOT EXISTS(SELECT 1 FROM jobs j INDEXED BY jobs_of_lane WHERE j.lane_id=l.lane_id)" \
                       " FROM lanes l INDEXED BY lanes_used WHERE used_at<?1 ORDER BY used_at LIMIT ?2") \
     X(SQL_LANE_KEPT, "UPDATE lanes SET used_at=?2 WHERE lane_id=?1")                           \
     X(SQL_LANE_DELETE, "DELETE FROM lanes WHERE lane_id=?1")                                   \
@@ -204,6 +204,7 @@
     X(SQL_LIMIT_SET, "INSERT INTO limits(scope,name,max_active,weight,emit_ms,burst,tat_ms) VALUES(?1,?2,?3,?4,?5,?6,?7)" \
                      " ON CONFLICT(scope,name) DO UPDATE SET max_active=excluded.max_active,weight=excluded.weight," \
                      "emit_ms=excluded.emit_ms,burst=excluded.burst,tat_ms=excluded.tat_ms")   \
+    X(SQL_LIMIT_TAT_OF, "SELECT tat_ms FROM limits WHERE scope=?1 AND name=?2")                \
     X(SQL_LIMIT_TAT, "UPDATE limits SET tat_ms=?3 WHERE scope=?1 AND name=?2")                 \
     X(SQL_REQUEST, "SELECT job,hash,at FROM requests WHERE tenant=?1 AND key=?2")              \
     X(SQL_REQUEST_ADD, "INSERT INTO requests(tenant,key,hash,job,at) VALUES(?1,?2,?3,?4,?5)")  \

@@ -7,7 +7,7 @@ if not l and call('ZCARD', P .. 'lanes') >= LANES_MAX then
     return {R_LANES}
 end
 l = M.lane_want(A[1], {te = A[2], si = A[3], cl = N(A[4]), th = A[5]})
-local FIELDS = {'ow', 'oa', 'oe', 'ob', 'od', 'oo', 'pa', 'co', 'fo', 'bs', 'bf', 'tr', 'bu'}
+local FIELDS = {'ow', 'oa', 'oe', 'ob', 'od', 'oo', 'pa', 'co', 'fo', 'bs', 'bf', 'tr', 'wf', 'ws', 'wb', 'lb', 'bu'}
 local was = {}
 for _, f in ipairs(FIELDS) do
     was[f] = l[f]

@@ -18,14 +18,17 @@ elseif A[1] == '3' then
     if call('EXISTS', key) == 0 then
         return {R_NONE}
     end
-    local was = call('HMGET', key, 'ma', 'em', 'bu')
+    local was = call('HMGET', key, 'ma', 'em', 'bu', 'ta')
     local most, emit, burst = or_old(A[3], N(was[1])), or_old(A[5], N(was[2])), or_old(A[6], max(N(was[3]), 1))
-    call('HDEL', key, 'ma', 'em', 'bu', 'ta') -- what is 0 is not stored
+    call('HDEL', key, 'ma', 'em', 'bu') -- what is 0 is not stored
     if most > 0 then
         call('HSET', key, 'ma', I(most))
     end
     if emit > 0 then
         call('HSET', key, 'em', I(emit), 'bu', I(burst))
+        if N(was[4]) > now + max(burst, 1) * emit then -- limit_tat_under() in core/limit.c
+            call('HSET', key, 'ta', I(now + max(burst, 1) * emit))
+        end
     end
 else
     local s = M.site(A[2])

@@ -58,7 +58,7 @@ local function delete(index)
 end
 -- A lane that nobody used for a week and that no job names: ended ones come back to it, or go from it.
 local function is_free(l)
-    return l.ow + l.oa + l.oe + l.ob + l.pa + l.co + l.fo == 0 and ready_of(l) + l.active == 0 and
+    return l.ow + l.oa + l.oe + l.ob + l.od + l.oo + l.pa + l.co == 0 and l.fo <= now and ready_of(l) + l.active == 0 and
         call('EXISTS', l.key .. ':b', l.key .. ':s', l.key .. ':e') == 0
 end
 local function forget_lane(l)

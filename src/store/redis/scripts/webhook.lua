@@ -125,7 +125,7 @@ local function take(h)
     local rests = max(h.re, h.hu, M.start_at(h.ta, h.em, h.bu))
     local some = rests > now and 0 or min(room, most)
     if h.em > 0 and some > 0 then
-        some = min(some, max(h.bu, 1), floor((now - rests) / h.em) + 1)
+        some = min(some, max(h.bu, 1), floor((now - M.start_at(h.ta, h.em, h.bu)) / h.em) + 1)
     end
     local due = h.en == 1 and some > 0 and call('ZRANGEBYSCORE', h.key .. ':d', '-inf', now, 'LIMIT', 0, some) or {}
     local taken = {}
