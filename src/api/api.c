@@ -1,3 +1,4 @@
+#include "api/count.h"
 #include "api/inside.h"
 #include "api/view.h"
 
@@ -450,7 +451,7 @@ err digest_matches(struct span tag, uint64_t digest, const char *noun, struct fa
 
 /* ---- calls ---- */
 
-static void call_free(struct call *c)
+void call_free(struct call *c)
 {
     secret_wipe_buf(&c->secret);
     arena_free(&c->op.arena);
@@ -464,12 +465,14 @@ static void call_free(struct call *c)
 static void on_op_done(struct store_op *op)
 {
     struct call *c = (struct call *)(void *)op;
+    struct api *a = count_back(c);
     c->busy = false;
-    if (!c->request) {
+    if (c->request)
+        c->then(c);
+    else
         call_free(c);
-        return;
-    }
-    c->then(c);
+    if (a)
+        count_next(a);
 }
 
 struct call *call_new(struct api *a, struct request *r, struct span id)
@@ -757,6 +760,7 @@ err api_start(struct api **out, struct loop *l, struct store_thread *store,
     a->heartbeat = timer_new(l, events_heartbeat, a, "event streams' heartbeat");
     list_init(&a->streams);
     list_init(&a->waiters);
+    list_init(&a->counts);
     a->lookout = wait_lookout_new(a);
     struct http_config http = {
         .listeners = {config->listeners[0], config->listeners[1]},
@@ -813,6 +817,7 @@ void api_stop(struct api **handle)
     if (!a)
         return;
     http_stop(&a->http);
+    count_end_all(a);
     timer_close(&a->heartbeat);
     wait_lookout_free(&a->lookout);
     json_parser_free(&a->json);

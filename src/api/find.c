@@ -1,4 +1,5 @@
 /* find.c - jobs by what they are: the list of jobs, and what is done to many of them. */
+#include "api/count.h"
 #include "api/cursor.h"
 #include "api/inside.h"
 #include "api/order.h"
@@ -8,10 +9,17 @@
 #include "base/need.h"
 #include "base/text.h"
 #include "core/labels.h"
-#include "os/clock.h"
 #include "store/dead.h"
 
-enum { LIST_LIMIT = 50, LIST_MAX = 200, EXAMPLES = 10, COUNT_MOST = 10000, WORD_MAX = 63 };
+enum {
+    LIST_LIMIT = 50,
+    LIST_MAX = 200,
+    EXAMPLES = 10,
+    COUNT_MOST = 10000,
+    COUNT_MS = 500, /* apart from the page itself */
+    DRY_MS = 1000,
+    WORD_MAX = 63,
+};
 
 static const char *const classes[] = {"interactive", "normal", "bulk", "quarantine", NULL};
 
@@ -149,77 +157,15 @@ static bool query_filter(struct request *r, struct arena *a, struct jobs_filter 
     return true;
 }
 
-/* ---- how many there are ---- */
-
-enum {
-    COUNT_MS = 500
-}; /* of a count to the end: the page itself has its time apart from that */
-enum counting { COUNT_NONE, COUNT_ESTIMATE, COUNT_EXACT };
-static const char *const countings[] = {"none", "estimate", "exact", NULL};
-
-struct count {
-    int64_t value;
-    bool more, guessed;
-};
-
-/* Of those that match, until there are `most`, or the time is up. */
-static err count_matches(struct store *s, const struct jobs_filter *by, int64_t most,
-                         mono until, wall now, struct count *out, struct fault *f)
-{
-    struct jobs_find find = {
-        .filter = *by, .oldest_first = true, .limit = FIND_MOST, .only_count = true};
-    struct arena *page = arena_new(16 * 1024 * 1024);
-    struct jobs_found found = {.next = ""};
-    char after[ID_TEXT] = "";
-    err e = E_OK;
-    out->more = true;
-    while (!e && out->more && out->value < most && !mono_past(until, clock_mono())) {
-        arena_reset(page);
-        find.after = span_of(after);
-        e = store_jobs_find(s, &find, now, page, &found, f);
-        if (e)
-            break;
-        out->value += (int64_t)found.count;
-        out->more = found.next[0] != '\0';
-        memcpy(after, found.next, sizeof after);
-    }
-    out->more = out->more || out->value > most;
-    out->value = out->value < most ? out->value : most;
-    arena_free(&page);
-    return e;
-}
-
-static bool is_of_states_only(const struct jobs_filter *by)
-{
-    return by->class < 0 && by->failure < 0 && !by->held && !by->tenant.n && !by->site.n &&
-           !by->kind.n && !by->target.n && !by->lane.n && !by->labels.n;
-}
-
-/* total: jobs in the states that are wanted, as the store said last. What the newest of them are like is taken for all. */
-static err estimate(struct store *s, const struct jobs_filter *by, int64_t total, wall now,
-                    struct count *out, struct fault *f)
-{
-    struct jobs_find find = {.filter = *by, .limit = FIND_MOST, .only_count = true};
-    struct jobs_found found;
-    *out = (struct count){.value = total, .guessed = true};
-    if (is_of_states_only(by))
-        return E_OK;
-    struct arena *page = arena_new(16 * 1024 * 1024);
-    err e = store_jobs_find(s, &find, now, page, &found, f);
-    if (!e && !found.next[0])
-        *out = (struct count){.value = (int64_t)found.count};
-    else if (!e && found.looked)
-        out->value = total * (int64_t)found.count / (int64_t)found.looked;
-    arena_free(&page);
-    return e;
-}
-
 /* ---- GET /v1/jobs ---- */
 
 enum { SORT_NEWEST, SORT_OLDEST, SORT_ENDED_LAST, SORT_ENDED_FIRST };
 static const char *const sorts[] = {"-created_at", "created_at", "-finished_at", "finished_at",
                                     NULL};
 static const unsigned ended_states = 0xf0;
+
+enum counting { COUNT_NONE, COUNT_ESTIMATE, COUNT_EXACT };
+static const char *const countings[] = {"none", "estimate", "exact", NULL};
 
 struct listing {
     struct jobs_find find;
@@ -229,26 +175,14 @@ struct listing {
     enum counting counting;
     int64_t total; /* jobs in these states */
     struct count count;
+    size_t rows; /* of the page */
+    bool more;   /* behind it */
 };
 
 static err run_list(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
 {
     struct listing *l = args;
-    const struct jobs_filter *by = &l->find.filter;
-    bool timed = by->since_ms || by->until_ms; /* the newest are not like the others then */
-    err e = store_jobs_find(s, &l->find, now, a, &l->found, f);
-    if (e || l->counting == COUNT_NONE)
-        return e;
-    if (l->counting == COUNT_ESTIMATE && !timed)
-        e = estimate(s, by, l->total, now, &l->count, f);
-    else
-        e = count_matches(s, by, COUNT_MOST, mono_add(clock_mono(), COUNT_MS), now, &l->count,
-                          f);
-    if (e != E_TIMEOUT)
-        return e;
-    l->count.more = true; /* cut off: that many there are, and the page is there */
-    *f = (struct fault){0};
-    return E_OK;
+    return store_jobs_find(s, &l->find, now, a, &l->found, f);
 }
 
 static void add_link(struct buf *out, struct request *r, const char *cursor)
@@ -277,12 +211,14 @@ static void put_count(struct json_w *w, const struct count *n)
     json_close(w);
 }
 
-static void answer_listed(struct call *c, struct listing *l, size_t count, bool more)
+static void answer_listed(struct call *c)
 {
+    const struct listing *l = c->more;
+    bool more = l->more;
     char cursor[CURSOR_TEXT] = "";
     struct buf body = answer_buf(), link = BUF(8192);
     struct json_w w = view_list(&body);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < l->rows; i++)
         view_job(&w, &l->found.jobs[i], c->api->json, false);
     view_list_page(&w, c->page, more ? span_of(l->at.id) : SPAN_NONE);
     json_kv_cstr(&w, "next_cursor", more ? cursor_write(&l->at, cursor) : NULL);
@@ -298,6 +234,20 @@ static void answer_listed(struct call *c, struct listing *l, size_t count, bool 
     buf_free(&link);
 }
 
+/* The newest are not like the others where a list is bounded in time: such ones are counted. */
+static void count_listed(struct call *c, struct listing *l)
+{
+    const struct jobs_filter *by = &l->find.filter;
+    bool guess = l->counting == COUNT_ESTIMATE && !by->since_ms && !by->until_ms;
+    l->count = (struct count){.filter = *by,
+                              .most = guess ? INT64_MAX : COUNT_MOST,
+                              .most_ms = COUNT_MS,
+                              .guess = guess,
+                              .total = l->total,
+                              .value = (int64_t)l->found.count};
+    count_start(c, &l->count, answer_listed);
+}
+
 static void on_listed(struct call *c)
 {
     struct listing *l = c->more;
@@ -309,13 +259,17 @@ static void on_listed(struct call *c)
     if (call_failed(c))
         return;
     /* One more was asked for; or not all was looked at. */
-    size_t count = l->found.count < c->page ? l->found.count : c->page;
-    bool cut = l->found.count > count;
-    const struct job_view *last = cut ? &l->found.jobs[count - 1] : NULL;
+    l->rows = l->found.count < c->page ? l->found.count : c->page;
+    bool cut = l->found.count > l->rows;
+    const struct job_view *last = cut ? &l->found.jobs[l->rows - 1] : NULL;
     span_copy(span_of(cut ? last->id : l->found.next), l->at.id, sizeof l->at.id);
     if (l->find.by_end)
         l->at.ended_ms = cut ? last->finished_ms : l->found.next_ended_ms;
-    answer_listed(c, l, count, l->at.id[0] != '\0');
+    l->more = l->at.id[0] != '\0';
+    if (l->counting == COUNT_NONE)
+        answer_listed(c);
+    else
+        count_listed(c, l);
 }
 
 /* ---- of a request whose answer was lost ---- */
@@ -655,34 +609,27 @@ static err run_action(struct store *s, void *args, struct arena *a, wall now, st
     return store_operation_start(s, &t->call.args, now, a, &t->call.view, f);
 }
 
-/* Counts as many as would be touched, COUNT_MOST at most; those that come first are shown. */
-static err run_count(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
+/* Those that come first. */
+static err run_examples(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
 {
     struct acting *t = args;
-    int64_t limit = t->call.args.most;
     struct jobs_find find = {
         .filter = t->call.args.jobs, .oldest_first = true, .limit = EXAMPLES};
-    err e = store_jobs_find(s, &find, now, a, &t->shown, f);
-    if (!e)
-        e = count_matches(s, &find.filter, limit && limit < COUNT_MOST ? limit : COUNT_MOST,
-                          (mono){INT64_MAX}, now, &t->count, f);
-    if (limit && t->count.value >= limit)
-        t->count.more = false; /* no more than that are touched */
-    return e;
+    return store_jobs_find(s, &find, now, a, &t->shown, f);
 }
 
 static void on_counted(struct call *c)
 {
-    const struct acting *t = c->op.in.work.args;
-    if (call_failed(c))
-        return;
+    const struct acting *t = c->more;
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
     json_open(&w);
     json_kv_cstr(&w, "object", "dry_run");
     json_kv_cstr(&w, "action", t->action->name);
     json_kv_int(&w, "count", t->count.value);
-    json_kv_cstr(&w, "count_kind", t->count.more ? "at_least" : "exact");
+    /* No more than its limit are touched. */
+    bool bounded = t->call.args.most && t->count.value >= t->call.args.most;
+    json_kv_cstr(&w, "count_kind", t->count.more && !bounded ? "at_least" : "exact");
     json_key(&w, "examples");
     json_open_array(&w);
     for (size_t i = 0; i < t->shown.count && (int64_t)i < t->count.value; i++)
@@ -691,6 +638,21 @@ static void on_counted(struct call *c)
     json_close(&w);
     buf_add_char(&body, '\n');
     answer_json(c->request, 200, &body, NULL);
+}
+
+/* As many as would be touched, COUNT_MOST at most. */
+static void on_examples(struct call *c)
+{
+    struct acting *t = c->more;
+    int64_t limit = t->call.args.most;
+    if (call_failed(c))
+        return;
+    t->count = (struct count){.filter = t->call.args.jobs,
+                              .most = limit && limit < COUNT_MOST ? limit : COUNT_MOST,
+                              .most_ms = DRY_MS};
+    t->count.value =
+        (int64_t)t->shown.count < t->count.most ? (int64_t)t->shown.count : t->count.most;
+    count_start(c, &t->count, on_counted);
 }
 
 void jobs_actions(struct api *a, struct request *r, struct span id)
@@ -707,7 +669,8 @@ void jobs_actions(struct api *a, struct request *r, struct span id)
         return;
     }
     if (dry || t->dry) {
-        call_work(c, STORE_READ, run_count, t, on_counted);
+        c->more = t;
+        call_work(c, STORE_READ, run_examples, t, on_examples);
         return;
     }
     make_id(c->id, "opr");

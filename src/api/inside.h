@@ -39,6 +39,8 @@ struct api {
     struct list waiters; /* calls with Prefer: wait */
     size_t waiter_count;
     struct lookout *lookout; /* for all of them */
+    struct list counts;      /* calls whose count waits for its turn */
+    struct call *counting;   /* whose slice of a count is at the store; NULL: nobody's */
     struct timer *heartbeat;
     int64_t last_event;
     bool draining;
@@ -73,6 +75,8 @@ struct call {
     size_t posted;                /* of call_accept_all(): not answered yet */
     struct list node;             /* in api->streams */
     struct list waits;            /* in api->waiters */
+    struct list turns;            /* in api->counts */
+    struct count *count;          /* that goes on; count.c's own */
     const struct wait_face *wait;
     struct timer *bell; /* rings when it has waited long enough; NULL: it does not wait */
     bool stirred, late; /* something happened since the last look; the bell rang */
@@ -117,6 +121,7 @@ void wait_lookout_free(struct lookout **l);
 
 /* ---- api.c ---- */
 struct call *call_new(struct api *a, struct request *r, struct span id);
+void call_free(struct call *c); /* nobody listens, and nothing is at the store */
 void call_post(struct call *c, enum store_verb verb, void (*then)(struct call *c));
 /* So many jobs at once, in the call's arena, each as of STORE_ACCEPT alone: `then` when all are answered, their results in
  * the operations. */

@@ -36,6 +36,8 @@ enum { FIND_LOOKS = 5000, FIND_MOST = 501 };
 struct jobs_find {
     struct jobs_filter filter;
     struct span after; /* id of the last one seen; empty: from the beginning */
+    /* In the order of acceptance: the number of `after`, so that one that is gone meanwhile holds nobody up. 0: looked up */
+    int64_t after_number;
     /* by_end: when `after` had ended as it was seen, so that one that runs again or is gone meanwhile holds nobody up: those
      * that ended in the same millisecond may come again then. 0: as it has now */
     int64_t after_ended_ms;
@@ -50,9 +52,12 @@ struct jobs_found {
     struct job_view
         *jobs; /* in the arena, which stays until the reader has finished with them */
     size_t count;
-    size_t looked;         /* jobs that were looked at for it */
+    size_t looked;         /* jobs in the wanted states that were looked at for it */
     char next[ID_TEXT];    /* not all was looked at: go on after this one; empty: it was */
+    int64_t next_number;   /* after_number of that, not of by_end */
     int64_t next_ended_ms; /* after_ended_ms of that, of by_end */
+    /* When the first and the last of all that it went by were accepted, wanted ones or not; 0: it went by none. */
+    int64_t oldest_ms, newest_ms;
 };
 /* E_NOT_FOUND: there is no job `after`; E_CONFLICT: it has not ended. */
 MUST_USE err store_jobs_find(struct store *s, const struct jobs_find *q, wall now,

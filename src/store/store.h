@@ -485,6 +485,7 @@ struct job_view {
     enum store_source source;
     struct span from_job;   /* whose result it is; empty: its own */
     int64_t result_age_ms;  /* when it was accepted; of SOURCE_CACHE and SOURCE_STALE */
+    int64_t number;         /* of all jobs in the order in which they were accepted */
     struct usage usage;     /* of its attempts that have ended, as far as it was measured */
     struct span worker;     /* of an active one: who has it, and until when its lease is */
     int64_t lease_until_ms; /* 0: nobody */

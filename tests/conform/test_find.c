@@ -191,6 +191,69 @@ static void pages_lead_through_all_that_match(void **state)
     assert_int_equal(store_jobs_find(w->s, &q, now(), w->a, &none, &w->f), E_NOT_FOUND);
 }
 
+/* Whatever else lies between them, and whichever way the store goes. */
+static void a_look_counts_what_it_went_by_in_the_wanted_states(void **state)
+{
+    (void)state;
+    enum { WAIT = 600, ENDED = 5 };
+    int64_t began = w->now;
+    for (int i = 0; i < ENDED; i++)
+        cancel(accept_job(), false);
+    w->now += HOUR;
+    for (int i = 0; i < WAIT; i++)
+        accept_job();
+    struct jobs_find q = {.filter = jobs_filter_all(), .limit = 1, .only_count = true};
+    q.filter.states = 1U << JOB_CANCELLED | 1U << JOB_BLOCKED;
+    q.filter.site = SPAN("none");
+    struct jobs_found found = find(&q);
+    assert_int_equal(found.looked, ENDED);
+    assert_int_equal(found.count, 0);
+    assert_true(found.oldest_ms == began);
+    q.by_end = true;
+    q.filter.states = 1U << JOB_EXPIRED | 1U << JOB_DEAD;
+    assert_int_equal(find(&q).looked, 0);
+    q.filter.states |= 1U << JOB_CANCELLED;
+    assert_int_equal(find(&q).looked, ENDED);
+    q.by_end = false;
+    q.filter = jobs_filter_all();
+    q.filter.site = SPAN("none");
+    found = find(&q);
+    assert_int_equal(found.looked, WAIT + ENDED);
+    assert_true(found.oldest_ms == began && found.newest_ms == began + HOUR);
+    q.filter.states = 1U << JOB_ACTIVE;
+    found = find(&q);
+    assert_true(!found.looked && !found.oldest_ms && !found.newest_ms);
+}
+
+/* By its number, though it is there no more. */
+static void a_page_goes_on_where_its_last_job_was(void **state)
+{
+    (void)state;
+    const char *ids[5];
+    for (int i = 0; i < 5; i++)
+        ids[i] = accept_job();
+    for (int up = 0; up < 2; up++) {
+        struct jobs_find q = {.filter = jobs_filter_all(), .oldest_first = up == 1, .limit = 2};
+        struct jobs_found found = find(&q);
+        assert_string_equal(found.next, found.jobs[1].id);
+        assert_int_equal(found.next_number, found.jobs[1].number);
+        const char *gone = up ? ids[1] : ids[3];
+        assert_string_equal(found.next, gone);
+        q.after = span_of(gone);
+        q.after_number = found.next_number;
+        cancel(gone, false);
+        begin();
+        assert_int_equal(store_forget(w->s, span_of(gone), now(), &w->f), E_OK);
+        commit();
+        found = find(&q);
+        assert_string_equal(found.jobs[0].id, ids[2]);
+        struct jobs_found none;
+        q.after_number = 0;
+        assert_int_equal(store_jobs_find(w->s, &q, now(), w->a, &none, &w->f), E_NOT_FOUND);
+        w->f = (struct fault){0};
+    }
+}
+
 static struct job_view look_at_job(const char *id)
 {
     struct job_view v;
@@ -626,6 +689,8 @@ static const struct CMUnitTest tests[] = {
     S(states_failures_and_holds_are_found),
     S(jobs_are_found_by_all_of_their_labels),
     S(pages_lead_through_all_that_match),
+    S(a_look_counts_what_it_went_by_in_the_wanted_states),
+    S(a_page_goes_on_where_its_last_job_was),
     S(a_job_that_runs_says_who_has_it_and_until_when),
     S(ended_jobs_are_listed_in_the_order_of_their_ends),
     S(a_page_by_ends_goes_on_where_its_job_was),

@@ -1,7 +1,5 @@
-/* Lists over HTTP: in which order, what of each row, how many there are, and where they go on. */
+/* Lists over HTTP: in which order, what of each row, and where they go on. How many: test_http_counts.c. */
 #include "../lib/asked.h"
-
-enum { KEYS_MAX = 64, MANY = 10100 };
 
 static char id[ID_TEXT];
 
@@ -124,72 +122,6 @@ static void a_cursor_is_of_one_list(void **state)
     delete (id);
     snprintf(path, sizeof path, "/v1/jobs?tenant=kept&cursor=%s", cursor);
     says(path, 410, "cursor_expired", "gone");
-}
-
-/* ---- how many ---- */
-
-static void many_jobs(void)
-{
-    struct buf body = BUF(4 << 20);
-    for (int i = 0; i < MANY; i++)
-        buf_fmt(&body,
-                "{\"kind\":\"posts\",\"target\":\"@nasa\",\"tenant\":\"%s\",\"limit\":%d}\n",
-                i % 2 ? "odd" : "even", i + 1);
-    struct client_answer a;
-    struct fault f = {0};
-    struct client_request q = {
-        .method = "POST",
-        .path = "/v1/jobs/bulk",
-        .body = buf_span(&body),
-        .headers = {"Content-Type: application/x-ndjson", "Accept: application/x-ndjson"},
-        .timeout_ms = 60 * 1000,
-        .body_max = 16 << 20};
-    if (client_send(client, &q, &a, &f))
-        fail_msg("%s", f.words);
-    char all[64];
-    snprintf(all, sizeof all, "\"accepted\":%d,", MANY);
-    assert_true(contains(&a.body, all));
-    buf_free(&a.body);
-    buf_free(&body);
-}
-
-static int64_t counted(const char *query, const char *kind)
-{
-    char path[256], text[512];
-    int64_t n;
-    snprintf(path, sizeof path, "/v1/jobs?limit=1&%s", query);
-    struct answer_of a = ask("GET", path, "");
-    member(&a.body, "counts.kind", text);
-    if (a.status != 200 || strcmp(text, kind) != 0)
-        fail_msg("%s: %.*s", path, SP(buf_span(&a.body)));
-    member(&a.body, "counts.value", text);
-    assert_true(span_int(span_of(text), &n));
-    buf_free(&a.body);
-    return n;
-}
-
-static void jobs_are_counted_as_far_as_is_asked(void **state)
-{
-    (void)state;
-    submit(",\"tenant\":\"few\"");
-    submit(",\"tenant\":\"few\"");
-    act(id, "cancel", 200);
-    assert_int_equal(counted("tenant=few&count=exact", "exact"), 2);
-    assert_int_equal(counted("tenant=few&count=exact&sort=-finished_at", "exact"), 1);
-    assert_int_equal(counted("tenant=few&count=estimate", "exact"), 2); /* all were looked at */
-    assert_int_equal(counted("tenant=none&count=exact", "exact"), 0);
-    EXPECT("GET", "/v1/jobs?tenant=few", "", 200, "counts", "null");
-    EXPECT("GET", "/v1/jobs?tenant=few&count=none", "", 200, "counts", "null");
-    says("/v1/jobs?count=all", 400, "bad_parameter", "count is none of none, estimate, exact");
-    many_jobs();
-    assert_int_equal(counted("count=exact", "gte"), 10000);
-    assert_int_equal(counted("count=exact&tenant=odd", "exact"), MANY / 2);
-    assert_int_equal(counted("count=estimate&tenant=odd&created_after=2020-01-01", "exact"),
-                     MANY / 2);
-    int64_t all = counted("count=estimate&state=ready", "estimate"),
-            odd = counted("count=estimate&tenant=odd&state=ready", "estimate");
-    assert_true(all >= MANY && all < MANY + 200);
-    assert_true(odd > all * 45 / 100 && odd < all * 55 / 100);
 }
 
 /* ---- what of each ---- */
@@ -330,7 +262,6 @@ int main(void)
         cmocka_unit_test(a_cursor_is_of_one_list),
         cmocka_unit_test(rows_have_what_is_asked_for),
         cmocka_unit_test(each_list_knows_the_names_of_its_rows),
-        cmocka_unit_test(jobs_are_counted_as_far_as_is_asked),
     };
     return cmocka_run_group_tests(tests, asked_start, asked_stop);
 }

@@ -246,8 +246,8 @@ static inline void postgres_clear(const struct postgres *p)
 /* One for all tests of a program, as its group's set-up and tear-down; NULL: there is none on this machine. */
 static inline struct postgres **postgres_group(void)
 {
-    static struct postgres *server;
-    return &server;
+    static struct postgres *one;
+    return &one;
 }
 
 static inline struct postgres *postgres_of_group(void)

@@ -57,6 +57,7 @@ static struct {
     int cancelled, forced;
     const struct shared_config *shared; /* of several machines; NULL: the embedded store */
     int64_t body_max, request_ms;       /* api.body_max, api.request_timeout */
+    int64_t read_ms, behind_ms;         /* a reader's time; how late the store's clock is */
     int64_t acts[4], scaled;            /* what was wanted of workers: the number of each */
     int stack_looks, stack_slow;        /* for a stack, and so many before it is there */
     char cancelled_id[ID_TEXT];
@@ -65,7 +66,8 @@ static struct {
             .changed = PTHREAD_COND_INITIALIZER,
             .ready = true,
             .body_max = BODY_MAX,
-            .request_ms = REQUEST_MS};
+            .request_ms = REQUEST_MS,
+            .read_ms = 2000};
 
 static void on_store(void *ctx)
 {
@@ -396,6 +398,11 @@ static void stop_api(struct task *t)
     task_done(t);
 }
 
+static wall service_now(void)
+{
+    return (wall){clock_wall().ms - server.behind_ms};
+}
+
 static void start_store(void)
 {
     struct fault f = {0};
@@ -417,9 +424,9 @@ static void start_store(void)
                    .evidence_job_count = 20},
         .retain = {.age_ms = 30LL * 86400 * 1000, .dead_age_ms = 30LL * 86400 * 1000},
         .readers = 2,
-        .read_ms = 2000,
+        .read_ms = server.read_ms,
         .seed = 7,
-        .now = clock_wall,
+        .now = service_now,
         .wake = wake_loop,
     };
     if (store_thread_start(&server.store, &config, &f))

@@ -32,7 +32,7 @@ enum view_part {
             X("ra", run_at_ms) X("sa", started_ms) X("fa", finished_ms) X("rv", revision)      \
                 X("nk", n_ok) X("nv", n_void) X("ge", generation) X("pr", prio)                \
                     X("ov", expires_ms) X("de", deadline_ms) X("rg", result_age_ms)            \
-                        X("mf", max_fail)
+                        X("mf", max_fail) X("sq", number)
 /* clang-format on */
 
 static err keep_texts(const struct reply *r, const struct reply *fields, struct arena *a,
@@ -235,7 +235,7 @@ void call_filter(struct call *c, const struct jobs_filter *by)
     call_text(c, by->labels);
 }
 
-enum { FOUND_PLACE = 1, FOUND_ID, FOUND_LOOKED, FOUND_FIRST };
+enum { FOUND_PLACE = 1, FOUND_ID, FOUND_LOOKED, FOUND_OLDEST, FOUND_NEWEST, FOUND_FIRST };
 
 /* Where the next look begins: a number, or a time and whose end that was. */
 struct behind {
@@ -264,10 +264,11 @@ static err start_of(struct store *s, const struct jobs_find *q, wall now, struct
     if (!q->after.n)
         return E_OK;
     span_copy(q->after, out->id, sizeof out->id);
-    out->at = q->after_ended_ms;
-    if (!q->by_end)
-        return job_place(s, q->after, now, &out->at, f);
-    return out->at ? E_OK : ended_at(s, q->after, now, &out->at, f);
+    out->at = q->by_end ? q->after_ended_ms : q->after_number;
+    if (out->at)
+        return E_OK;
+    return q->by_end ? ended_at(s, q->after, now, &out->at, f)
+                     : job_place(s, q->after, now, &out->at, f);
 }
 
 static err next_found(struct store *s, const struct jobs_find *q, const struct behind *place,
@@ -295,10 +296,21 @@ static err add_found(const struct reply *r, struct arena *a, struct jobs_found *
         if (!e) {
             memcpy(out->next, v->id, sizeof out->next);
             out->next_ended_ms = v->finished_ms;
+            out->next_number = v->number;
         }
         out->count += e == E_OK;
     }
     return e;
+}
+
+static void pass_by(const struct reply *r, struct jobs_found *out)
+{
+    int64_t oldest = reply_number(r, FOUND_OLDEST), newest = reply_number(r, FOUND_NEWEST);
+    out->looked += (size_t)reply_number(r, FOUND_LOOKED);
+    if (oldest && (!out->oldest_ms || oldest < out->oldest_ms))
+        out->oldest_ms = oldest;
+    if (newest > out->newest_ms)
+        out->newest_ms = newest;
 }
 
 err redis_jobs_find(struct store *s, const struct jobs_find *q, wall now, struct arena *a,
@@ -326,8 +338,9 @@ err redis_jobs_find(struct store *s, const struct jobs_find *q, wall now, struct
         if (e)
             break;
         place.at = reply_number(&r, FOUND_PLACE);
-        found.looked += (size_t)reply_number(&r, FOUND_LOOKED);
-        found.next_ended_ms = place.at;
+        pass_by(&r, &found);
+        found.next_ended_ms = q->by_end ? place.at : 0;
+        found.next_number = q->by_end ? 0 : place.at;
         span_copy(reply_text(&r, FOUND_ID), found.next, sizeof found.next);
         memcpy(place.id, found.next, sizeof place.id);
         over = place.at < 0 || found.count >= q->limit;

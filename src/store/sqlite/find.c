@@ -3,7 +3,7 @@
 
 #include "base/need.h"
 
-enum { COLUMN_ID = 1, COLUMN_ENDED = 11 };
+enum { COLUMN_NUMBER = 0, COLUMN_ID = 1, COLUMN_ENDED = 11 };
 
 void find_read(struct query *q, struct jobs_facts *out)
 {
@@ -140,8 +140,13 @@ static err walk_open(struct store *s, const struct jobs_find *find, struct walk 
 {
     struct ended ended = {.at = 0};
     int64_t place = find->oldest_first ? 0 : INT64_MAX;
-    err e = find->by_end ? start_by_end(s, find, &ended, f)
-                         : job_views_start(s, find->after, &place, f);
+    err e = E_OK;
+    if (find->by_end)
+        e = start_by_end(s, find, &ended, f);
+    else if (find->after_number)
+        place = find->after_number;
+    else
+        e = job_views_start(s, find->after, &place, f);
     if (!e && find->by_end)
         e = walk_by_end(s, find, &ended, w, f);
     else if (!e)
@@ -153,24 +158,35 @@ static err walk_open(struct store *s, const struct jobs_find *find, struct walk 
     return e;
 }
 
+static void pass_by(const struct jobs_filter *by, const struct jobs_facts *job,
+                    struct jobs_found *out)
+{
+    out->looked += !by->states || by->states & 1U << job->state;
+    if (!out->oldest_ms || job->created_ms < out->oldest_ms)
+        out->oldest_ms = job->created_ms;
+    if (job->created_ms > out->newest_ms)
+        out->newest_ms = job->created_ms;
+}
+
 /* The ids of those that match, and where to go on. */
 static err find_ids(struct walk *w, const struct jobs_find *find, char (*ids)[ID_TEXT],
                     struct jobs_found *out, struct fault *f)
 {
-    int which;
+    int which, steps = 0;
     err e = E_OK;
-    while (!e && out->count < find->limit && out->looked < FIND_LOOKS &&
-           (which = walk_next(w)) >= 0) {
+    for (; !e && out->count < find->limit && steps < FIND_LOOKS && (which = walk_next(w)) >= 0;
+         steps++) {
         struct jobs_facts facts;
         find_read(w->q[which], &facts);
         span_copy(db_text(w->q[which], COLUMN_ID), out->next, sizeof out->next);
         out->next_ended_ms = db_int(w->q[which], COLUMN_ENDED);
-        out->looked++;
+        out->next_number = db_int(w->q[which], COLUMN_NUMBER);
+        pass_by(&find->filter, &facts, out);
         if (jobs_filter_matches(&find->filter, &facts))
             memcpy(ids[out->count++], out->next, sizeof *ids);
         e = walk_step(w, which, f);
     }
-    if (!e && walk_next(w) < 0 && out->looked < FIND_LOOKS)
+    if (!e && walk_next(w) < 0 && steps < FIND_LOOKS)
         out->next[0] = '\0';
     return e;
 }
@@ -185,6 +201,7 @@ static err show_found(struct store *s, char (*ids)[ID_TEXT], wall now, struct ar
             out->count = i;
             memcpy(out->next, ids[i - 1], sizeof out->next);
             out->next_ended_ms = out->jobs[i - 1].finished_ms;
+            out->next_number = out->jobs[i - 1].number;
             break;
         }
         if (e)

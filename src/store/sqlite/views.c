@@ -58,6 +58,7 @@ static err job_view_read(const struct store *s, wall now, struct query *q, struc
         .deadline_ms = db_int(q, 37),
         .source = (enum store_source)db_int(q, 39),
         .result_age_ms = db_int(q, 41),
+        .number = db_int(q, 47),
         .max_fail = db_int(q, 48),
         .fails = db_int(q, 49),
         .lease_until_ms = db_int(q, 51),

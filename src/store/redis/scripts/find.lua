@@ -7,7 +7,7 @@ function M.filter(at)
             held = A[at + 5] == '1', tenant = A[at + 6], site = A[at + 7], kind = A[at + 8], target = A[at + 9], lane = A[at + 10],
             labels = A[at + 11]}
 end
-local function is_wanted(states, st)
+function M.is_wanted(states, st)
     return states == 0 or floor(states / 2 ^ st) % 2 == 1
 end
 local function is_or_any(wanted, is)
@@ -24,7 +24,7 @@ local function has_labels(options, wanted)
     return true
 end
 function M.fits(f, j)
-    if not j or not is_wanted(f.states, j.st) or (f.failure >= 0 and f.failure ~= j.fl) or j.ca < f.since or
+    if not j or not M.is_wanted(f.states, j.st) or (f.failure >= 0 and f.failure ~= j.fl) or j.ca < f.since or
         (f.til > 0 and j.ca > f.til) or (f.held and (j.ra < INF or j.st > SCHEDULED)) or not is_or_any(f.lane, j.ln) then
         return false
     end
@@ -45,9 +45,9 @@ function M.next_jobs(states, from, up, most)
     local all = {}
     for st = 0, 7 do
         local key, some = P .. 's:' .. st, {}
-        if is_wanted(states, st) and up then
+        if M.is_wanted(states, st) and up then
             some = call('ZRANGEBYSCORE', key, '(' .. I(max(from, 0)), '+inf', 'WITHSCORES', 'LIMIT', 0, most)
-        elseif is_wanted(states, st) then
+        elseif M.is_wanted(states, st) then
             some = call('ZREVRANGEBYSCORE', key, from < 0 and '+inf' or '(' .. I(from), '-inf', 'WITHSCORES', 'LIMIT', 0, most)
         end
         for i = 1, #some, 2 do
@@ -84,7 +84,7 @@ function M.next_ended(states, at, id, up, most)
     local all = {}
     for dead = 0, 1 do
         local key, some = P .. (dead == 1 and 'dead' or 'done'), {}
-        if is_wanted(states, dead == 1 and DEAD or SUCCEEDED) or dead == 0 and (is_wanted(states, CANCELLED) or is_wanted(states, EXPIRED)) then
+        if M.is_wanted(states, dead == 1 and DEAD or SUCCEEDED) or dead == 0 and (M.is_wanted(states, CANCELLED) or M.is_wanted(states, EXPIRED)) then
             local first = behind(key, dead == 1, at, id, up)
             some = call(up and 'ZRANGE' or 'ZREVRANGE', key, first, first + most - 1, 'WITHSCORES')
         end

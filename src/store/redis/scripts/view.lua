@@ -3,8 +3,8 @@
 -- accepted (-1: the newest), how many (at most 50); or 'batch', id, state (-1: all), number behind which, how many (at most 50); or
 -- 'find', number behind which (-1: the beginning), how many (at most 50; 0: they are only counted), whether the oldest come first,
 -- the filter, whether in the order of their ends (the number is a time then), and behind the end of which job.
--- Reply: {R_OK, {job}, ...}, {R_NONE}; of 'find' {R_OK, where to go on (-1: the end), its id, how many were looked at, {job}, ... or
--- how many they are}
+-- Reply: {R_OK, {job}, ...}, {R_NONE}; of 'find' {R_OK, where to go on (-1: the end), its id, how many in these states were looked at,
+-- when the first and when the last of all that it went by was accepted (0: it went by none), {job}, ... or how many they are}
 -- A job: {fields and values, fixed texts, cursor, why, report, waiting, until, id, of 'one': how many its lane has before it, or -1}
 -- with find.lua
 local function view(id)
@@ -52,21 +52,26 @@ end
 if A[1] == 'find' then
     local from, most, up, f, looks = N(A[2]), min(N(A[3]), 50), A[4] == '1', M.filter(5), 500
     local some = A[17] == '1' and M.next_ended(f.states, from, A[18], up, looks) or M.next_jobs(f.states, from, up, looks)
-    local reply, found, looked = {R_OK, -1, '', 0}, 0, 0
-    while looked < #some and (found < most or most == 0) do
-        looked = looked + 1
-        local id = some[looked][1]
-        if M.fits(f, M.job(id)) then
+    local reply, found, at, looked, oldest, newest = {R_OK, -1, '', 0, 0, 0}, 0, 0, 0, INF, 0
+    while at < #some and (found < most or most == 0) do
+        at = at + 1
+        local id = some[at][1]
+        local j = M.job(id)
+        if j then
+            looked = looked + (M.is_wanted(f.states, j.st) and 1 or 0)
+            oldest, newest = min(oldest, j.ca), max(newest, j.ca)
+        end
+        if M.fits(f, j) then
             found = found + 1
-            reply[4 + found] = most > 0 and view(id) or nil
+            reply[6 + found] = most > 0 and view(id) or nil
         end
     end
-    if #some == looks or looked < #some then
-        reply[2], reply[3] = some[looked][2], some[looked][1]
+    if #some == looks or at < #some then
+        reply[2], reply[3] = some[at][2], some[at][1]
     end
-    reply[4] = looked
+    reply[4], reply[5], reply[6] = looked, oldest < INF and oldest or 0, newest
     if most == 0 then
-        reply[5] = found
+        reply[7] = found
     end
     return reply
 end
