@@ -429,9 +429,9 @@ static void on_shown(struct call *c)
     struct headers h = {0};
     char tag[VIEW_TAG];
     view_tag(c->op.out.job.revision, tag);
-    /* Its place and what it waits for change without a change of the job. */
-    bool waits = c->op.out.job.state < JOB_ACTIVE;
-    bool unchanged = !waits && client_has(c->request, tag);
+    /* Its place and what it waits for, what its worker does and its lease change without a change of the job. */
+    bool lives = c->op.out.job.state <= JOB_ACTIVE;
+    bool unchanged = !lives && client_has(c->request, tag);
     add_header(&h, "ETag", tag);
     add_header(&h, "Cache-Control", CACHE_ASKED);
     answer_job(c, unchanged ? 304 : 200, h.list);
