@@ -2,7 +2,8 @@
 
 #include "base/need.h"
 
-/* "1.SORT.ENDED.JOB.MARKS": sort and marks as hexadecimal digits, when it ended as a number. */
+/* "1.SORT.PLACE.JOB.MARKS": sort and marks as hexadecimal digits, the place as a number; 0 in a cursor of the version before, in the
+ * order of acceptance. */
 enum { MARK_DIGITS = 4, MARKS_TEXT = CURSOR_MARKS * MARK_DIGITS, SEED = 0x63757273 };
 
 uint16_t cursor_mark(struct span value)
@@ -16,8 +17,8 @@ char *cursor_write(const struct cursor *c, char out[CURSOR_TEXT])
     need(c->sort >= 0 && c->sort < 16);
     for (size_t i = 0; i < CURSOR_MARKS; i++)
         snprintf(marks + i * MARK_DIGITS, MARK_DIGITS + 1, "%04x", c->marks[i]);
-    snprintf(out, CURSOR_TEXT, "1.%x.%lld.%s.%s", (unsigned)c->sort, (long long)c->ended_ms,
-             c->id, marks);
+    snprintf(out, CURSOR_TEXT, "1.%x.%lld.%s.%s", (unsigned)c->sort, (long long)c->place, c->id,
+             marks);
     return out;
 }
 
@@ -37,14 +38,14 @@ static int digits(struct span text)
 
 bool cursor_read(struct span text, struct cursor *out)
 {
-    struct span version, sort, ended, id, marks = text;
+    struct span version, sort, place, id, marks = text;
     struct cursor c = {.sort = -1};
     if (text.n >= CURSOR_TEXT || !span_next(&marks, '.', &version) ||
-        !span_next(&marks, '.', &sort) || !span_next(&marks, '.', &ended) ||
+        !span_next(&marks, '.', &sort) || !span_next(&marks, '.', &place) ||
         !span_next(&marks, '.', &id))
         return false;
-    if (!span_is(version, "1") || sort.n != 1 || !span_int(ended, &c.ended_ms) ||
-        c.ended_ms < 0 || !id_valid(id, "job") || marks.n != MARKS_TEXT)
+    if (!span_is(version, "1") || sort.n != 1 || !span_int(place, &c.place) || c.place < 0 ||
+        !id_valid(id, "job") || marks.n != MARKS_TEXT)
         return false;
     c.sort = digits(sort);
     span_copy(id, c.id, sizeof c.id);

@@ -9,9 +9,9 @@
 
 enum { CURSOR_MARKS = 12, CURSOR_TEXT = 160 };
 struct cursor {
-    int sort;                     /* of the order, below 16 */
-    int64_t ended_ms;             /* of the job, where the order is that of ends; else 0 */
-    char id[ID_TEXT];             /* of the last job that was seen */
+    int sort;         /* of the order, below 16 */
+    int64_t place;    /* of the job: when it ended, in the order of ends; else its number */
+    char id[ID_TEXT]; /* of the last job that was seen */
     uint16_t marks[CURSOR_MARKS]; /* of each part of the filter: cursor_mark() */
 };
 

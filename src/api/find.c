@@ -264,7 +264,9 @@ static void on_listed(struct call *c)
     const struct job_view *last = cut ? &l->found.jobs[l->rows - 1] : NULL;
     span_copy(span_of(cut ? last->id : l->found.next), l->at.id, sizeof l->at.id);
     if (l->find.by_end)
-        l->at.ended_ms = cut ? last->finished_ms : l->found.next_ended_ms;
+        l->at.place = cut ? last->finished_ms : l->found.next_ended_ms;
+    else
+        l->at.place = cut ? last->number : l->found.next_number;
     l->more = l->at.id[0] != '\0';
     if (l->counting == COUNT_NONE)
         answer_listed(c);
@@ -364,7 +366,7 @@ static bool query_cursor(struct call *c, struct listing *l)
         return false;
     }
     if (!cursor_read(text, &is) || is.sort > SORT_ENDED_FIRST ||
-        (is.sort >= SORT_ENDED_LAST) != (is.ended_ms > 0)) {
+        (is.sort >= SORT_ENDED_LAST && !is.place)) {
         answer_problem(r, 400, "cursor_invalid",
                        "cursor must be the next_cursor of the page before, as it was given");
         return false;
@@ -383,7 +385,8 @@ static bool query_cursor(struct call *c, struct listing *l)
     }
     l->by_cursor = true;
     l->find.after = arena_keep(c->op.arena, span_of(is.id));
-    l->find.after_ended_ms = is.ended_ms;
+    l->find.after_ended_ms = l->find.by_end ? is.place : 0;
+    l->find.after_number = l->find.by_end ? 0 : is.place;
     return true;
 }
 

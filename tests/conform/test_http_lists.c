@@ -120,7 +120,25 @@ static void a_cursor_is_of_one_list(void **state)
     }
     act(id, "cancel", 200);
     delete (id);
-    snprintf(path, sizeof path, "/v1/jobs?tenant=kept&cursor=%s", cursor);
+    page("tenant=kept", first, cursor); /* nothing is passed over */
+    assert_string_equal(cursor, "null");
+}
+
+/* As the version before wrote it: without the number of its job. */
+static void a_cursor_of_the_version_before_goes_on(void **state)
+{
+    (void)state;
+    char first[ID_TEXT], last[ID_TEXT], cursor[512] = "", before[512], path[800];
+    memcpy(first, submit(",\"tenant\":\"before\""), sizeof first);
+    memcpy(last, submit(",\"tenant\":\"before\""), sizeof last);
+    page("tenant=before", last, cursor);
+    const char *number = strchr(cursor + 2, '.') + 1;
+    snprintf(before, sizeof before, "%.*s0%s", (int)(number - cursor), cursor,
+             strchr(number, '.'));
+    snprintf(path, sizeof path, "/v1/jobs?tenant=before&cursor=%s", before);
+    page("tenant=before", first, before);
+    act(last, "cancel", 200);
+    delete (last);
     says(path, 410, "cursor_expired", "gone");
 }
 
@@ -260,6 +278,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_are_listed_in_the_order_of_their_ends),
         cmocka_unit_test(a_cursor_is_of_one_list),
+        cmocka_unit_test(a_cursor_of_the_version_before_goes_on),
         cmocka_unit_test(rows_have_what_is_asked_for),
         cmocka_unit_test(each_list_knows_the_names_of_its_rows),
     };
