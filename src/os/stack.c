@@ -12,10 +12,10 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-/* What is read from it is looked at before it is used. */
+/* What is read from it is looked at before it is used, and read once: the child may write at any time. */
 struct stack_page {
     _Atomic uint32_t asked, told; /* by number; the same: it has answered */
-    uint32_t count;
+    _Atomic uint32_t count;
     uintptr_t at[STACK_FRAMES];
 };
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "used in a handler of a signal");
@@ -73,7 +73,7 @@ bool stack_take(const struct stack_page *p, uintptr_t out[STACK_FRAMES], size_t 
 {
     if (atomic_load(&p->told) != atomic_load(&p->asked))
         return false;
-    size_t count = p->count;
+    size_t count = atomic_load(&p->count);
     count = count < STACK_FRAMES ? count : STACK_FRAMES;
     memcpy(out, p->at, count * sizeof *out);
     *out_count = count;
@@ -135,7 +135,7 @@ static void on_asked(int signum, siginfo_t *info, void *context)
     uint32_t count = 0;
     for (int i = first; i < n && count < STACK_FRAMES; i++)
         page->at[count++] = (uintptr_t)at[i];
-    page->count = count;
+    atomic_store(&page->count, count);
     atomic_store(&page->told, asked);
     errno = before;
 }

@@ -3,9 +3,11 @@
 #include "os/stack.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -213,6 +215,45 @@ static void addresses_of_nothing_have_no_name(void **state)
     arena_free(&a);
 }
 
+enum { COUNT_AT = 2 }; /* in the page, behind what was asked and told */
+static atomic_bool enough;
+
+static void *change_for_ever(void *page_as_numbers)
+{
+    volatile uint32_t *count = (volatile uint32_t *)page_as_numbers + COUNT_AT;
+    while (!atomic_load(&enough))
+        for (uint32_t i = 0; i < 1000; i++)
+            *count = i % 2 ? UINT32_MAX : 1;
+    return NULL;
+}
+
+/* A child that says it has more frames than there is room for, and changes its mind while it is read. */
+static void no_more_frames_are_taken_than_there_is_room_for(void **state)
+{
+    (void)state;
+    struct fault f = {0};
+    uintptr_t at[STACK_FRAMES];
+    pthread_t thread;
+    size_t n = 0;
+    int fd;
+    assert_int_equal(stack_new(&page, &fd, &f), E_OK);
+    uint32_t *all = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    assert_true(all != MAP_FAILED);
+    all[COUNT_AT] = UINT32_MAX;
+    assert_true(stack_take(page, at, &n));
+    assert_int_equal(n, STACK_FRAMES);
+    assert_int_equal(pthread_create(&thread, NULL, change_for_ever, all), 0);
+    for (int i = 0; i < 200000; i++) {
+        assert_true(stack_take(page, at, &n));
+        assert_true(n == STACK_FRAMES || n == 1);
+    }
+    atomic_store(&enough, true);
+    pthread_join(thread, NULL);
+    munmap(all, 4096);
+    close(fd);
+    stack_free(&page);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -220,6 +261,7 @@ int main(void)
         cmocka_unit_test(one_that_waits_answers_and_goes_on),
         cmocka_unit_test(one_that_is_stopped_answers_when_it_goes_on),
         cmocka_unit_test(addresses_of_nothing_have_no_name),
+        cmocka_unit_test(no_more_frames_are_taken_than_there_is_room_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
