@@ -249,9 +249,21 @@ static void s65_a_batch_of_a_thousand_comes_in_short_scripts(void **state)
     for (int i = 0; i < BATCH_ADD_MOST; i++)
         orders[i].id = span_of(arena_fmt(w->ids, "job_place_%d", i));
     add_thousand("in place", SPAN("bat_01ARZ3NDEKTSV4RRFFQ69G5FA3"), true, 0);
+    /* and so many as come in with one script */
+    struct batch_args at_once = {.id = SPAN("bat_01ARZ3NDEKTSV4RRFFQ69G5FA4"),
+                                 .parallel = 1000,
+                                 .jobs = orders,
+                                 .count = 20};
+    struct batch_reply r;
+    for (int i = 0; i < 20; i++)
+        orders[i].id = span_of(arena_fmt(w->ids, "job_once_%d", i));
+    begin();
+    assert_int_equal(store_batch_create(w->s, &at_once, now(), w->a, &r, &w->f), E_OK);
+    commit();
+    note("at once");
     assert_int_equal(outlook().by_state[JOB_READY], 3000);
     assert_int_equal(outlook().by_state[JOB_BLOCKED], 1000);
-    assert_int_equal(outlook().by_state[JOB_CANCELLED], 1000);
+    assert_int_equal(outlook().by_state[JOB_CANCELLED], 1020);
     close(monitor.fd);
     print_message("most: %lld commands, by %s\n", (long long)monitor.most, monitor.most_of);
     assert_in_range(monitor.most, 1, MOST);

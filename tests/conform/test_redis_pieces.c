@@ -418,7 +418,7 @@ static void jobs_that_are_to_come_count_where_room_is_asked_for(void **state)
 
 /* ---- a script that fails half-way ---- */
 
-enum { FIRST_BREAK = 25, LAST_BREAK = 28, ALREADY = 4 }; /* commands of a commit */
+enum { FIRST_BREAK = 26, LAST_BREAK = 29, ALREADY = 4 }; /* commands of a commit */
 enum meanwhile { NODES_TEND, NOBODY_TENDS, SOMEBODY_SEALS, MEANWHILES };
 
 static err add_without_work(const char *batch)
@@ -495,6 +495,75 @@ static void an_addition_whose_commit_fails_half_way_comes_once(void **state)
             half += breaks_and_comes_once(calls, (enum meanwhile)meanwhile);
         }
     assert_true(half >= MEANWHILES); /* else these are other commands by now */
+}
+
+/* What is to come of one order counts where room is asked for, whatever becomes of the commit of another one. */
+static bool breaks_and_counts(int calls)
+{
+    struct batch_args args = args_of();
+    args.open = true;
+    args.count = ALREADY;
+    ok(create(&args));
+    set_depth(ALREADY + 2 * JOBS);
+    const char *first = args.id.p;
+    if (!adds_with_break(first, calls))
+        return false;
+    args = args_of();
+    args.idempotency_key = SPAN_NONE;
+    for (int i = 0; i < JOBS; i++)
+        orders[i].unique_key = SPAN_NONE;
+    begin_dying(COMMIT + 1);
+    ok(create(&args));
+    end_dying();
+    assert_int_equal(jobs_in(-1), ALREADY);
+    assert_int_equal(accept_like("something else"), E_BUSY);
+    seal(first); /* its jobs come in before */
+    assert_int_equal(jobs_in(-1), ALREADY + JOBS);
+    assert_int_equal(accept_like("something else"), E_BUSY);
+    w->now += 2001;
+    tend();
+    assert_int_equal(jobs_in(-1), ALREADY + 2 * JOBS);
+    assert_int_equal(accept_like("something else"), E_BUSY);
+    struct lease l;
+    assert_true(reserve(&l));
+    ok(accept_like("something else"));
+    assert_int_equal(keys_of("fulmar:{q}:bwait") + keys_of("fulmar:{q}:l:*:c"), 0);
+    return true;
+}
+
+static void what_is_to_come_counts_whatever_becomes_of_another_order(void **state)
+{
+    bool half = false;
+    for (int calls = LAST_BREAK; !half; calls++) {
+        assert_in_range(calls, 0, 2 * LAST_BREAK);
+        tear_down(state);
+        set_up(state);
+        way.to = place()->server.socket;
+        half = breaks_and_counts(calls);
+    }
+}
+
+static void the_key_of_an_addition_that_was_accepted_is_known(void **state)
+{
+    int half = 0;
+    for (int calls = FIRST_BREAK; calls <= LAST_BREAK; calls++) {
+        tear_down(state);
+        set_up(state);
+        way.to = place()->server.socket;
+        struct batch_args args = args_of();
+        args.open = true;
+        args.count = ALREADY;
+        ok(create(&args));
+        if (!adds_with_break(args.id.p, calls))
+            continue;
+        half++;
+        w->f = (struct fault){0};
+        ok(store_batch_keyed(w->s, SPAN("default"), args.id, SPAN("more"), &w->f));
+        assert_int_equal(
+            store_batch_keyed(w->s, SPAN("default"), args.id, SPAN("another"), &w->f),
+            E_NOT_FOUND);
+    }
+    assert_true(half > 0);
 }
 
 /* The last script of those that bring it in breaks behind each of its commands. */
@@ -646,6 +715,8 @@ int main(void)
         T(who_acts_on_a_batch_waits_until_its_jobs_are_in),
         T(jobs_that_are_to_come_count_where_room_is_asked_for),
         T(an_addition_whose_commit_fails_half_way_comes_once),
+        T(what_is_to_come_counts_whatever_becomes_of_another_order),
+        T(the_key_of_an_addition_that_was_accepted_is_known),
         T(of_a_batch_whose_end_fails_half_way_nothing_stays),
         T(a_job_that_meets_foreign_data_comes_in_when_that_is_gone),
         T(a_batch_that_cannot_come_in_holds_up_no_other),

@@ -95,11 +95,19 @@ local function check_job(id)
     end
     touched[j.ln] = true
 end
+-- Of a hash of tokens those whose jobs do not come in (any more).
+local function drop_tokens(key)
+    local tokens = call('HKEYS', key)
+    for i, at in ipairs(#tokens > 0 and call('ZMSCORE', P .. 'bcoming', unpack(tokens)) or {}) do
+        fixed = fixed + (at and 0 or call('HDEL', key, tokens[i]))
+    end
+end
 local function check_lane(name)
     touched[name] = true
     if call('EXISTS', P .. 'bcoming') == 0 then
         fixed = fixed + call('HDEL', P .. 'l:' .. name, 'cm')
     end
+    drop_tokens(P .. 'l:' .. name .. ':c')
     if not call('ZSCORE', P .. 'lanes', name) then
         call('ZADD', P .. 'lanes', 0, name)
         fixed = fixed + 1
@@ -214,6 +222,7 @@ local function drop_staged()
         fixed = fixed + call('DEL', P .. 'bkeys')
         meta.cm = 0
     end
+    drop_tokens(P .. 'bwait')
 end
 drop_staged()
 local v = call('HMGET', P .. 'audit', 'keys', 'index', 'walks')

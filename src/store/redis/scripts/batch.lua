@@ -13,40 +13,14 @@
 -- with ends.lua, take.lua, batches.lua, batch_pieces.lua
 local verb, id = A[1], A[2]
 
--- Takes all; refused ones are put behind the reply.
-local function take_all(b, jobs, reply)
-    local rows = M.rows_open(b)
-    M.adding_to = b.id
-    M.gather()
-    for i, a in ipairs(jobs) do
-        local said, taken = {}, false
-        if a then
-            a.batch, a.after = b.id, M.rows_after(rows)
-            said, taken = M.take(a)
-        end
-        if taken then
-            M.rows_added(rows, M.job(a[1]))
-            reply[3] = reply[3] + 1
-        else
-            reply[#reply + 1] = M.batch_refusal(i, said)
-        end
-    end
-    M.adding_to = nil
-    M.rows_close(b, rows)
-    return rows
+-- What a key brought. A script that failed half-way may have left it, and no batch: then it was not used.
+local function brought_by(tenant, key)
+    local was = call('HGET', P .. 'bidem', tenant .. '\n' .. key)
+    return was and M.batch(string.match(was, '|(.*)$')) and was or nil
 end
--- The reply when one of them may not come in, and none may without it.
-local function refused_whole(jobs, partial)
-    local reply = {R_OK, '', 0}
-    local said = #reply
-    if not partial then
-        M.batch_look(jobs, 0, true, function() end, reply)
-    end
-    return #reply > said and M.batch_nobody(reply) or nil
-end
--- The reply of a key that was used, or of a batch that is there.
+-- The reply of a key that was used.
 local function created_before(tenant, key, hash_now)
-    local was = key ~= '' and call('HGET', P .. 'bidem', tenant .. '\n' .. key)
+    local was = key ~= '' and brought_by(tenant, key)
     if was then
         local of = M.batch_asked_before(was, hash_now)
         return of and {R_OK, of, 0, {}} or {R_BODY}
@@ -71,7 +45,7 @@ local function begin(b, come)
     b.te, b.na, b.sa, b.pl, b.ik, b.cm = A[3], A[4], N(A[7]), N(A[8]), A[9], come
     b.se, b.sl = come == 0 and sealed or 0, come > 0 and sealed or 0
 end
--- Behind its jobs, or before those that are to come.
+-- Before its jobs, which are to come.
 local function finish(b, count)
     for kind = 0, 1 do
         local at = 12 + 4 * kind
@@ -94,26 +68,20 @@ local function create()
         return before or {R_STATE}
     end
     local b = M.batch_new(id)
+    local function make(count)
+        begin(b, count)
+        finish(b, count)
+        return b
+    end
     if text == '' and N(A[21]) > 0 then
-        return M.batch_commit(id, N(A[21]), not partial, function(count)
-            begin(b, count)
-            finish(b, count)
-        end)
+        return M.batch_commit(id, N(A[21]), not partial, make)
+    elseif text ~= '' then
+        M.batch_undo(id) -- that is left of one of this id whose script failed
+        return M.batch_at_once(id, text, not partial, make)
     end
-    local jobs, reply = M.batch_jobs(text), {R_OK, '', 0}
-    local refused = refused_whole(jobs, partial)
-    if refused then
-        return refused
-    end
-    begin(b, 0)
-    local rows = take_all(b, jobs, reply)
-    if #jobs > 0 and reply[3] == 0 then
-        return M.batch_nobody(reply)
-    end
-    finish(b, reply[3])
-    M.rows_close(b, rows) -- it is there now
-    M.batch_settle(b) -- earlier results may have answered all jobs
-    return done(unpack(reply))
+    make(0)
+    M.batch_settle(b)
+    return done(R_OK, '', 0)
 end
 local function add(b)
     local partial, key, hash_now, text = A[3] == '1', A[4], A[5], A[8]
@@ -123,23 +91,18 @@ local function add(b)
     elseif M.batch_count(b, BLOCKED, EXPIRED) + b.cm + N(A[7]) > N(A[6]) then
         return {R_FULL}
     end
+    local function note(count)
+        b.cm = b.cm + count
+        M.batch_note(b, key, hash_now, count)
+        return b
+    end
     if text == '' and N(A[9]) > 0 then
-        return M.batch_commit(A[10], N(A[9]), not partial, function(count)
-            b.cm = b.cm + count
-            M.batch_note(b, key, hash_now, count)
-        end, {key, hash_now})
+        return M.batch_commit(A[10], N(A[9]), not partial, note, {key, hash_now})
+    elseif text ~= '' then
+        return M.batch_at_once(A[10], text, not partial, note, {key, hash_now})
     end
-    local jobs, reply = M.batch_jobs(text), {R_OK, '', 0}
-    local refused = refused_whole(jobs, partial)
-    if refused then
-        return refused
-    end
-    take_all(b, jobs, reply)
-    if #jobs > 0 and reply[3] == 0 then
-        return M.batch_nobody(reply)
-    end
-    M.batch_note(b, key, hash_now, reply[3])
-    return done(unpack(reply))
+    note(0)
+    return done(R_OK, '', 0)
 end
 local function stage()
     local of, partial, tenant, key, hash_now = A[3], A[4] == '1', A[5], A[6], A[7]
@@ -207,8 +170,13 @@ local function next_job(b)
 end
 
 local function keyed()
-    local key = id == '' and P .. 'bidem' or P .. 'b:' .. id .. ':a'
-    return {call('HEXISTS', key, id == '' and A[3] .. '\n' .. A[4] or A[4]) == 1 and R_OK or R_NONE}
+    local there
+    if id == '' then
+        there = brought_by(A[3], A[4])
+    else
+        there = call('HEXISTS', P .. 'b:' .. id .. ':a', A[4]) == 1 or M.batch_comes_by(id, A[4])
+    end
+    return {there and R_OK or R_NONE}
 end
 
 if verb == 'create' then

@@ -6,7 +6,9 @@
 --   commit  what others may have changed since is looked at for all of them at once, in few commands; from here on they are accepted
 --   enter   some of them become jobs, in their order, whatever modes and limits say by now. Who died before does not matter:
 --           every node goes on with those that are due (bcoming), but one of a version that knows no pieces
--- What was staged and not committed goes with the walk (audit.lua). TOKEN is the batch, or of an addition "BATCH:anything".
+-- So many as one script may take take the same way in one: nothing takes back what a script wrote that fails half-way, and who asks
+-- again is told that they were accepted. What was staged and not committed goes with the walk (audit.lua). TOKEN is the batch, or of
+-- an addition "BATCH:anything".
 --
 --   bg:TOKEN        '1' or '0', whether it counts as one that waits, and the job as text, in their order
 --   bg:TOKEN:k      of each piece, packed: {index, id, lane, whether it counts, tenant and unique key or '', on conflict} of each job
@@ -14,6 +16,8 @@
 --                   keys, and stays: whether only such ones are left; count, key, hash of an addition that its batch does not know yet
 --   bstage          tokens that are being staged, by the last piece         bcoming  those whose jobs come in, by when somebody goes on
 --   bkeys           tenant and unique key of jobs that are to come, to their id
+--   bwait l:LANE:c  tokens, to how many of their jobs are to come and count as waiting, in all and in a lane that has a depth: who asks
+--                   for room there counts those whose jobs come in (ends.lua). A version before that counted them in cm of meta and lanes
 -- late
 local GO_ON = 2000 -- who has committed is about to do it
 
@@ -64,13 +68,18 @@ function M.batch_look(jobs, before, whole, one, refused)
     M.forget_ahead()
 end
 
+-- What is staged of a job that may come in so, and counts as one that waits or not.
+local function staged_text(packed, plan)
+    local counts = (plan.answer or plan.ends) and 0 or 1
+    return counts .. packed, counts
+end
 function M.batch_stage(token, text, before, whole)
     local jobs, packed = M.batch_jobs(text)
     local reply, staged, known = {R_OK, '', 0}, {}, {}
     local said = #reply
     M.batch_look(jobs, before, whole, function(i, a, plan)
-        local counts = (plan.answer or plan.ends) and 0 or 1
-        staged[#staged + 1] = counts .. packed[i]
+        local text_staged, counts = staged_text(packed[i], plan)
+        staged[#staged + 1] = text_staged
         known[#known + 1] = {before + i, a[1], a[6], counts, a[21] ~= '' and a[2] .. '\n' .. a[21] or '', N(a[22])}
     end, reply)
     if whole and #reply > said then
@@ -200,7 +209,7 @@ local function lanes_of(known)
         local l = N(v[2]) > 1 and M.lane(names[i])
         lane.there, lane.closed = at, N(v[1]) == 1
         lane.l, lane.depth = l, l and M.settings(l).depth
-        lane.room = l and lane.depth - M.waiting_in(l) - l.cm
+        lane.room = l and lane.depth - M.waiting_in(l) - M.coming_in(l)
     end
     return facts
 end
@@ -279,13 +288,32 @@ local function decide(known, whole, reply)
     end
     return accepted, at
 end
--- Jobs of these lanes are to come: who asks for room there counts them.
-local function keep_room(accepted, at)
+-- Jobs of these lanes are to come: who asks for room there counts them as soon as the token is among those whose jobs come in.
+-- deep(name): the lane, when it has a depth.
+local function keep_room(token, accepted, deep)
+    local n, of = 0, {}
     for _, k in ipairs(accepted) do
-        local l = k[4] == 1 and at.lanes[k[3]].l
-        meta.cm = meta.cm + k[4]
+        if k[4] == 1 then
+            n, of[k[3]] = n + 1, (of[k[3]] or 0) + 1
+        end
+    end
+    call('HSET', P .. 'bwait', token, I(n))
+    for name, count in pairs(of) do
+        local l = deep(name)
         if l then
-            l.cm, l.touched = l.cm + 1, true
+            call('HSET', l.key .. ':c', token, I(count))
+        end
+    end
+end
+-- So many fewer are to come, of each lane too.
+local function give_room(token, n, of)
+    if n > 0 then
+        call('HINCRBY', P .. 'bwait', token, -n)
+    end
+    for name, count in pairs(of) do
+        local l = M.deep_lane(name)
+        if l and call('HINCRBY', l.key .. ':c', token, -count) <= 0 then
+            call('HDEL', l.key .. ':c', token)
         end
     end
 end
@@ -318,11 +346,11 @@ function M.batch_commit(token, staged, whole, begin, asked)
     if asked then
         call('HSET', key .. ':x', 'count', I(#accepted), 'key', asked[1], 'hash', asked[2])
     end
+    keep_room(token, accepted, function(name) return at.lanes[name].l end)
     call('ZADD', P .. 'bcoming', now + GO_ON, token)
     if #keys > 0 then
         call('HSET', P .. 'bkeys', unpack(keys))
     end
-    keep_room(accepted, at)
     begin(#accepted)
     if asked then
         call('HDEL', key .. ':x', 'count', 'key', 'hash')
@@ -336,21 +364,28 @@ end
 -- ---- enter ----
 
 local ENTERING = 20 -- in one script: when each takes the place of another one, more are too much
--- It has come in, or is known to be there: who asks for room counts it as one that is.
-local function is_in(a, key, counts)
-    local l = M.lane(a[6])
-    meta.cm = max(meta.cm - counts, 0)
-    if counts == 1 and l and l.cm > 0 then
-        l.cm, l.touched = l.cm - 1, true
+-- It has come in, or is known to be there: who asks for room counts it as one that is. went: of those that are, how many of each lane;
+-- nil: a version before bwait counted them.
+local function is_in(a, key, counts, went)
+    if counts == 1 and went then
+        went[a[6]] = (went[a[6]] or 0) + 1
+    elseif counts == 1 then
+        local l = M.lane(a[6])
+        meta.cm = max(meta.cm - 1, 0)
+        if l and l.cm > 0 then
+            l.cm, l.touched = l.cm - 1, true
+        end
     end
     if key and call('HGET', P .. 'bkeys', key) == a[1] then
         call('HDEL', P .. 'bkeys', key)
     end
 end
--- whole: who meets foreign data fails; else such a job stays. How many were looked at, are in, and the texts of those that stay.
+-- whole: who meets foreign data fails; else such a job stays. How many were looked at, are in, the texts of those that stay, and how many
+-- count as waiting no more as those that are to come, of each lane.
 local function enter_some(b, token, whole)
     local key, came, stay = P .. 'bg:' .. token, 0, {}
     local texts, at = call('LRANGE', key, 0, ENTERING - 1), call('HGET', key .. ':x', 'at')
+    local went = call('HEXISTS', P .. 'bwait', token) == 1 and {} or nil
     local rows, refused = M.rows_open(b), call('HLEN', key .. ':x') > 1
     M.adding_to = b.id
     M.gather(not whole)
@@ -366,18 +401,28 @@ local function enter_some(b, token, whole)
             if not taken and reply[1] == R_ALONE then
                 stay[#stay + 1] = {a[1], text}
             else
-                is_in(a, unique, N(string.sub(text, 1, 1)))
+                is_in(a, unique, N(string.sub(text, 1, 1)), went)
                 came = came + 1
             end
         end
     end
     M.adding_to = nil
+    M.said_last(b)
     M.flush() -- before the texts go
     M.rows_close(b, rows)
-    return #texts, came, stay
+    return #texts, came, stay, went or {}
+end
+-- Their texts go, and they count where they are by now.
+local function trim(token, looked, went)
+    local n = 0
+    for _, count in pairs(went) do
+        n = n + count
+    end
+    call('LTRIM', P .. 'bg:' .. token, looked, -1)
+    give_room(token, n, went)
 end
 -- They go behind the others, which come in without them; the batch is not complete before.
-local function stay_behind(b, token, looked, came, stay)
+local function stay_behind(b, token, looked, came, stay, went)
     local key = P .. 'bg:' .. token
     for _, one in ipairs(stay) do
         call('RPUSH', key, one[2])
@@ -385,22 +430,27 @@ local function stay_behind(b, token, looked, came, stay)
             M.event(nil, 'queue.damaged', '{"job":"' .. one[1] .. '"}')
         end
     end
-    call('LTRIM', key, looked, -1)
+    trim(token, looked, went)
     if came > 0 then
         b.cm = left_of(coming_to(b))
         M.batch_touch(b)
     end
     local more = came > 0 and call('LLEN', key) > #stay
     call('HSET', key .. ':x', 'stays', more and 0 or 1)
-    return done(R_OK, more and 1 or 0, token)
+    return more
 end
 local function forget(token)
     unlink_texts(token)
     call('ZREM', P .. 'bcoming', token)
     call('ZREM', P .. 'bstage', token)
+    call('HDEL', P .. 'bwait', token)
 end
 -- Of an order whose commit failed before there was a batch: nothing of it was accepted.
 function M.batch_undo(token)
+    local key = P .. 'bg:' .. token
+    if call('EXISTS', key, key .. ':k', key .. ':x') == 0 and not call('ZSCORE', P .. 'bcoming', token) then
+        return
+    end
     for _, k in ipairs(known_of(token)) do
         if call('HGET', P .. 'bkeys', k[5]) == k[2] then
             call('HDEL', P .. 'bkeys', k[5])
@@ -415,25 +465,78 @@ function M.batch_enter(token, whole)
         return {R_OK, 0, ''}
     end
     call('ZADD', P .. 'bcoming', now + GO_ON, token) -- also when what follows fails: others are not held up by it
-    local b, key = M.batch(string.match(token, '^[^:]+')), P .. 'bg:' .. token
+    local b = M.batch(string.match(token, '^[^:]+'))
     if b then
         go_on(b, token)
-        local looked, came, stay = enter_some(b, token, whole)
+        local looked, came, stay, went = enter_some(b, token, whole)
         if #stay > 0 then
-            return stay_behind(b, token, looked, came, stay)
+            return done(R_OK, stay_behind(b, token, looked, came, stay, went) and 1 or 0, token)
         end
         b.cm = max(b.cm - came, 0)
         if looked == ENTERING then
             M.batch_touch(b)
-            call('LTRIM', key, looked, -1)
+            trim(token, looked, went)
             return done(R_OK, 1, token)
         end
         M.batch_all_in(b)
+        give_room(token, 0, went)
         forget(token)
     else -- a script failed before it was made
         M.batch_undo(token)
     end
     return done(R_OK, 0, token)
+end
+-- All in one script, no more than enter_some() takes. begin, asked: as of M.batch_commit(); begin() returns the batch.
+function M.batch_at_once(token, text, whole, begin, asked)
+    local jobs, packed = M.batch_jobs(text)
+    local reply, texts, accepted, key = {R_OK, '', 0}, {}, {}, P .. 'bg:' .. token
+    local said, ids = #reply, {}
+    for _, a in ipairs(jobs) do
+        ids[#ids + 1] = a and a[1] or nil
+    end
+    if #ids > 0 then
+        M.note_absent(ids)
+    end
+    M.batch_look(jobs, 0, whole, function(i, a, plan)
+        local staged, counts = staged_text(packed[i], plan)
+        texts[#texts + 1] = staged
+        accepted[#accepted + 1] = {0, '', a[6], counts}
+    end, reply)
+    if #texts == 0 or (whole and #reply > said) then
+        return M.batch_nobody(reply)
+    end
+    call('ZADD', P .. 'bstage', now, token)
+    call('RPUSH', key, unpack(texts))
+    call('HSET', key .. ':x', 'at', I(now))
+    if asked then
+        call('HSET', key .. ':x', 'count', I(#texts), 'key', asked[1], 'hash', asked[2])
+    end
+    keep_room(token, accepted, M.deep_lane)
+    call('ZADD', P .. 'bcoming', now + GO_ON, token)
+    local b = begin(#texts)
+    if asked then
+        call('HDEL', key .. ':x', 'count', 'key', 'hash')
+    end
+    reply[3] = #texts
+    local looked, came, stay, went = enter_some(b, token, false)
+    if #stay > 0 then
+        stay_behind(b, token, looked, came, stay, went)
+    else
+        b.cm = max(b.cm - came, 0)
+        M.batch_all_in(b, true)
+        give_room(token, 0, went)
+        forget(token)
+    end
+    return done(unpack(reply))
+end
+-- Whether an addition with this key was accepted that the batch does not know yet.
+function M.batch_comes_by(id, key)
+    for _, token in ipairs(coming_to({id = id})) do
+        if call('HGET', P .. 'bg:' .. token .. ':x', 'key') == key then
+            return true
+        end
+    end
+    return false
 end
 -- With which this job comes in that was accepted, and is no job yet.
 function M.batch_with(id)

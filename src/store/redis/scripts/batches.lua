@@ -11,9 +11,9 @@
 --   bcdue      "N:ID" of a callback that could not be made, by when it is tried again
 --   bempty     those without a job, by their last change
 --
--- More jobs than one script may take are staged first, some at a time: batch_pieces.lua. Until the last of them is in, a batch has cm,
--- how many are to come, and is not sealed (sl: it will be then): who knows neither, as an earlier version, does not complete it, but
--- seals it when asked to, and then it is complete too early (docs/explanation/delivery.md).
+-- Its jobs come in when it is there already, in the same script, or more of them in several: batch_pieces.lua. Until the last of them
+-- is in, a batch has cm, how many are to come, and is not sealed (sl: it will be then): who knows neither, as an earlier version, does
+-- not complete it, but seals it when asked to, and then it is complete too early (docs/explanation/delivery.md).
 -- late
 local BATCH = fields_of({
     n = 0, se = 0, st = 0, sa = 0, pl = 0, gw = 0, go = 0, ca = 0, ua = 0, fa = 0, rv = 0, cm = 0, sl = 0, rw = 0, a0 = 0, a1 = 0, r0 = 0, r1 = 0,
@@ -71,12 +71,15 @@ local function note_empty(b)
 end
 M.batch_note_empty = note_empty
 function M.batch_touch(b)
-    if b.n == 0 then
+    local is_new = b.n == 0
+    if is_new then
         b.n, batches[b.id] = call('HINCRBY', P .. 'meta', 'bid', 1), b
-        call('ZADD', P .. 'batches', b.n, b.id)
     end
     b.ua, b.rv = now, b.rv + 1
     write_batch(b)
+    if is_new then
+        call('ZADD', P .. 'batches', b.n, b.id)
+    end
     note_empty(b)
 end
 
@@ -285,12 +288,17 @@ function M.child_ended(j)
     end
     M.batch_settle(b)
 end
--- The last of those that were to come together is in.
-function M.batch_all_in(b)
+-- The last of those that were to come together is in. at_once: nobody has seen it without them.
+function M.batch_all_in(b, at_once)
     if b.cm == 0 then
         b.se, b.sl = max(b.se, b.sl), 0
     end
-    M.batch_touch(b)
+    if at_once then
+        write_batch(b)
+        note_empty(b)
+    else
+        M.batch_touch(b)
+    end
     if b.cm == 0 and (has_failed(b) or b.st == 1) then -- by an earlier version, which did not know of those
         stop(b)
     end
@@ -363,10 +371,8 @@ function M.rows_open(b)
         return rows
     end
     rows.tails = tails_of(b)
-    if b.n > 0 then
-        call('HSET', b.key, 'rw', 1)
-        b.rw, b.before.rw = 1, 1
-    end
+    call('HSET', b.key, 'rw', 1)
+    b.rw, b.before.rw = 1, 1
     table.sort(rows.tails, function(x, y) return x.st < y.st or (x.st == y.st and x.sq < y.sq) end)
     return rows
 end
@@ -387,13 +393,9 @@ function M.rows_added(rows, j)
     rows.tails[rows.at] = tail
     rows.at = rows.at % #rows.tails + 1
 end
--- All else is written before: who fails on the way leaves more than the last ones. A new batch is there before its jobs are: until
--- then all stay, and its rows are closed again behind M.batch_touch(). An earlier version knows the last ones only.
+-- All else is written before: who fails on the way leaves more than the last ones. An earlier version knows the last ones only.
 function M.rows_close(b, rows)
     if rows.most == 0 then
-        return
-    elseif b.n == 0 then
-        b.rw = 1
         return
     end
     M.flush()

@@ -10,7 +10,7 @@
 --   meta            schema, id of the store, epoch, numbers of jobs, lanes and events, mode, turns of the tenants, kept bytes
 --   j:ID p:ID t:ID  a job: what decides; what is fixed, as text; its long texts. e:ID its events but the first
 --   s:STATE         jobs by number                      all: its bound is that of the jobs
---   l:LANE          a lane; :0 :1 its ready jobs by rank and by what they need, :a active, :s :b scheduled, blocked, :e ended
+--   l:LANE          a lane; :0 :1 its ready jobs by rank and by what they need, :a active, :s :b scheduled, blocked, :e ended, :c to come
 --   te:T si:S       a tenant, a site; :a active jobs, :n lanes with ready jobs; te:T:0 :1 turns; si:S:f lanes that wait
 --   tz0 tz1         turns of the tenants                waits  when time opens a lane
 --   lanes tenants sites idle rated words                names, lanes by use, sites with a rate, lanes by what holds them
@@ -19,7 +19,7 @@
 --   uniq uniqb      unique key to live job, to blocked one        asked  question of a worker to its job
 --   wt:ID unset     who waits for a job; ended jobs that somebody still waits for
 --   prints pr:GROUP op:ID ops opdue oplabel opend       dead jobs by what they died of; operations on many jobs
---   b:ID batches bidem bcdue bempty                     batches: batches.lua; bg:TOKEN bstage bcoming bkeys: batch_pieces.lua
+--   b:ID batches bidem bcdue bempty                     batches: batches.lua; bg:TOKEN bstage bcoming bkeys bwait: batch_pieces.lua
 --   wh:ID d:N dids hooks                                webhooks and their deliveries: webhook.lua
 --   f:HASH furl files jf:ID fjobs ffree fgoing          files of media: file.lua
 --   ses:ID sr:ID so:ID su:ID sc:ID                      a login session; its rests, leases and requests (r…) by hour, jobs, sealed cookies
@@ -164,7 +164,7 @@ local function copy(r)
     return setmetatable(c, getmetatable(r))
 end
 
--- cm, here and of a lane: jobs of batches that are to come, and count as waiting (batch_pieces.lua).
+-- cm, here and of a lane: jobs of batches that are to come, and count as waiting, as a version before bwait counted them (batch_pieces.lua).
 -- le: epoch that the last loss began, lf: the server that lost it, both by a version that knows le; ll, la: the same and its time, when events were lost.
 local META = fields_of({
     epoch = 0, seq = 0, lanes = 0, ev = 0, mode = 0, tvt = 0, amax = 0, reaped = 0, kept = 0, hw = 0, le = 0, ll = 0, la = 0, mv = 0, cm = 0,
@@ -576,6 +576,18 @@ function M.owes(of)
         end
     end
     return of
+end
+-- What it says stands behind what others have said meanwhile.
+function M.said_last(of)
+    local first, last = {}, {}
+    for _, e in ipairs(happened) do
+        local some = e.of == of and last or first
+        some[#some + 1] = e
+    end
+    for _, e in ipairs(last) do
+        first[#first + 1] = e
+    end
+    happened = first
 end
 local function write_owed(e)
     local key = P .. 'e:' .. e.about

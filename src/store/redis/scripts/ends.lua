@@ -729,14 +729,38 @@ end
 -- late
 -- ---- ended jobs come back, or go ----
 
+-- Jobs of batches that are to come, of a hash of tokens: those that do come in (batch_pieces.lua). Asked once in a script: what changes
+-- it asks no more.
+local coming = {}
+local function coming_of(key)
+    if not coming[key] then
+        local n, all, tokens = 0, call('HGETALL', key), {}
+        for i = 1, #all, 2 do
+            tokens[#tokens + 1] = all[i]
+        end
+        for i, at in ipairs(#tokens > 0 and call('ZMSCORE', P .. 'bcoming', unpack(tokens)) or {}) do
+            n = n + (at and max(N(all[2 * i]), 0) or 0)
+        end
+        coming[key] = n
+    end
+    return coming[key]
+end
+function M.coming_in(l)
+    return l.cm + coming_of(l.key .. ':c')
+end
+-- nil: it has no depth, or is not there.
+function M.deep_lane(name)
+    local l = M.lane(name)
+    return l and M.settings(l).depth > 0 and l or nil
+end
 -- more: that are about to come.
 function M.is_full(more)
-    return M.count(BLOCKED) + M.count(SCHEDULED) + M.count(READY) + meta.cm + (more or 0) >= READY_MAX
+    return M.count(BLOCKED) + M.count(SCHEDULED) + M.count(READY) + meta.cm + coming_of(P .. 'bwait') + (more or 0) >= READY_MAX
 end
 -- The lane has as many waiting jobs as it may, without so many that make way.
 function M.is_deep(l, less)
     local depth = M.settings(l).depth
-    return depth > 0 and M.waiting_in(l) + l.cm - less >= depth
+    return depth > 0 and M.waiting_in(l) + M.coming_in(l) - less >= depth
 end
 -- late
 -- What it answers, as replay.lua does.

@@ -63,7 +63,7 @@ local function is_free(l)
 end
 local function forget_lane(l)
     local t, s = l.tenant, l.site
-    call('UNLINK', l.key, l.key .. ':t')
+    call('UNLINK', l.key, l.key .. ':t', l.key .. ':c')
     call('ZREM', P .. 'lanes', l.name)
     call('ZREM', P .. 'waits', l.turn)
     for _, key in ipairs({t.key .. ':0', t.key .. ':1', s.key .. ':f'}) do
