@@ -72,6 +72,7 @@ static const struct route routes[] = {
     {"/v1/jobs/{id}/repair", "POST", true, no_query, artifacts_repair, false},
     {"/v1/jobs/{id}/posts", "GET, HEAD", true, records_query, items_posts, false},
     {"/v1/jobs/{id}/users", "GET, HEAD", true, records_query, items_users, false},
+    {"/v1/jobs/{id}/media", "GET, HEAD", true, items_query, items_media, false},
     {"/v1/jobs/{id}/unavailable", "GET, HEAD", true, items_query, items_unavailable, false},
     {"/v1/jobs/{id}/rejected", "GET, HEAD", true, items_query, items_rejected, false},
     {"/v1/jobs/{id}/conflicts", "GET, HEAD", true, items_query, items_conflicts, false},

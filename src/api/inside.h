@@ -89,12 +89,14 @@ struct call {
     int64_t asked_at;   /* event streams: newest event when the operation was posted */
     int kind;           /* enum item_kind */
     size_t page;        /* rows asked for */
+    bool paged;         /* so many, not all of them as one stream */
     bool replayed;
     bool existing;              /* a job with this unique key was there */
     enum durability durability; /* of the job that was accepted */
     bool confirmed;
     bool ends_jobs;        /* of call_work(): may use the ballast of a full disk */
     bool job_fields;       /* of the job, once it is known */
+    bool as_media;         /* of posts, their media */
     struct buf secret;     /* cookies on their way to the store: wiped with the call */
     struct fields *fields; /* of each record; NULL: all of it */
     void *lines;           /* how far a stream of a batch has come; freed with the call, */
@@ -341,6 +343,7 @@ void artifacts_repair(struct api *a, struct request *r, struct span id);
 /* ---- items.c ---- */
 void items_posts(struct api *a, struct request *r, struct span id);
 void items_users(struct api *a, struct request *r, struct span id);
+void items_media(struct api *a, struct request *r, struct span id);
 void items_unavailable(struct api *a, struct request *r, struct span id);
 void items_rejected(struct api *a, struct request *r, struct span id);
 void items_conflicts(struct api *a, struct request *r, struct span id);

@@ -17,10 +17,50 @@ void items_add_record(struct buf *out, const struct call *c, struct span json)
     buf_add_char(out, '\n');
 }
 
+/* What a medium says of itself, behind the post that it is of. */
+static void put_medium(struct json_w *w, struct json post, struct json medium, int64_t index)
+{
+    static const char *const of_post[][2] = {
+        {"post_id", "id"}, {"post_url", "url"}, {"created_at", "created_at"}};
+    json_open(w);
+    for (size_t i = 0; i < sizeof of_post / sizeof *of_post; i++) {
+        struct span text = SPAN_NONE;
+        (void)json_text(json_get(post, span_of(of_post[i][1])), &text);
+        json_kv_text(w, of_post[i][0], text);
+    }
+    json_kv_int(w, "index", index);
+    for (struct json_iter i = json_each(medium); json_next(&i);) {
+        struct buf value = BUF(PAGE_BYTES);
+        json_add_raw(&value, i.value);
+        json_key_span(w, i.key);
+        json_put_raw(w, buf_span(&value));
+        buf_free(&value);
+    }
+    json_close(w);
+}
+
+static void add_media(struct buf *out, const struct call *c, struct span record)
+{
+    struct json post;
+    int64_t index = 0;
+    if (json_parse(c->api->json, record, &post, NULL))
+        return;
+    for (struct json_iter i = json_each(json_get(post, SPAN("media"))); json_next(&i);) {
+        struct json_w w = json_w(out);
+        put_medium(&w, post, i.value, index++);
+        buf_add_char(out, '\n');
+    }
+}
+
 static void add_lines(struct buf *out, const struct call *c)
 {
-    for (size_t i = 0; i < c->op.out.items.count; i++)
-        items_add_record(out, c, c->op.out.items.items[i].json);
+    for (size_t i = 0; i < c->op.out.items.count; i++) {
+        struct span record = c->op.out.items.items[i].json;
+        if (c->as_media)
+            add_media(out, c, record);
+        else
+            items_add_record(out, c, record);
+    }
 }
 
 static int64_t last_position(const struct call *c)
@@ -36,7 +76,7 @@ static const char *noun(const struct call *c)
                                         [ITEM_UNAVAILABLE] = "unavailable",
                                         [ITEM_REJECTED] = "rejected",
                                         [ITEM_CONFLICT] = "conflicts"};
-    return nouns[c->kind];
+    return c->as_media ? "media" : nouns[c->kind];
 }
 
 static void post_items(struct call *c, void (*then)(struct call *c))
@@ -107,7 +147,7 @@ void items_job_known(struct call *c)
 static void add_link(struct buf *out, const struct call *c, const char *next)
 {
     buf_fmt(out, "</v1/jobs/%s/%s?after=%s&limit=%zu", c->id, noun(c), next, c->page);
-    bool asked = !c->job_fields && c->kind != ITEM_UNAVAILABLE;
+    bool asked = !c->job_fields && c->kind != ITEM_UNAVAILABLE && !c->as_media;
     if (asked)
         buf_add_text(out, c->fields ? "&fields=" : "&fields=*");
     for (size_t i = 0; asked && c->fields && i < c->fields->count; i++)
@@ -179,8 +219,10 @@ static void on_stream_page(struct call *c)
     c->after = last_position(c);
     if (buf_end(&lines, &text))
         stream_fail(r);
-    else
+    else if (text.n)
         stream_feed(r, text);
+    else
+        post_items(c, on_stream_page); /* posts without media */
     buf_free(&lines);
 }
 
@@ -190,25 +232,47 @@ static void next_page(void *ctx, struct request *r)
     post_items(r->owner, on_stream_page);
 }
 
-static void show(struct api *a, struct request *r, struct span id, enum item_kind kind)
+static struct call *asked(struct api *a, struct request *r, struct span id, enum item_kind kind)
 {
     int64_t after = -1, limit = 0; /* -1: from the first position, which may be 0 */
     if (!query_number(r, "after", 0, INT64_MAX, &after) ||
         !query_number(r, "limit", 1, ITEMS_MAX, &limit))
-        return;
+        return NULL;
     struct call *c = call_new(a, r, id);
     c->kind = (int)kind;
     c->after = after;
+    c->paged = limit > 0;
     c->page = limit ? (size_t)limit : ITEMS_PAGE;
-    c->job_fields = kind != ITEM_UNAVAILABLE;
-    struct span fields;
-    if (request_query(r, "fields", &fields) && !items_query_fields(c, fields))
-        return;
-    if (limit) {
+    return c;
+}
+
+static void give(struct call *c)
+{
+    if (c->paged)
         post_page(c);
+    else
+        call_stream_lines(c, next_page);
+}
+
+static void show(struct api *a, struct request *r, struct span id, enum item_kind kind)
+{
+    struct span fields;
+    struct call *c = asked(a, r, id, kind);
+    if (!c)
         return;
-    }
-    call_stream_lines(c, next_page);
+    c->job_fields = kind != ITEM_UNAVAILABLE;
+    if (!request_query(r, "fields", &fields) || items_query_fields(c, fields))
+        give(c);
+}
+
+/* Pages are of posts: `limit` of them are looked at, whatever they have of media. */
+void items_media(struct api *a, struct request *r, struct span id)
+{
+    struct call *c = asked(a, r, id, ITEM_POST);
+    if (!c)
+        return;
+    c->as_media = true;
+    give(c);
 }
 
 void items_posts(struct api *a, struct request *r, struct span id)

@@ -193,8 +193,26 @@ static void put_terms(struct json_w *w, const struct job_view *job)
     json_kv_text(w, "unique_key", job->unique_key.n ? job->unique_key : SPAN_NONE);
 }
 
-/* Where its records come from; null while there is no result. */
-static void put_result(struct json_w *w, const struct job_view *job)
+/* As the attempt that ended it reported; null where nothing says (jobs of earlier versions). */
+static void put_quality(struct json_w *w, const struct job_view *job,
+                        struct json_parser *parser)
+{
+    struct json report;
+    int64_t media = 0;
+    bool told = job->report.n && !json_parse(parser, job->report, &report, NULL);
+    struct json quality = told ? json_get(report, SPAN("quality")) : JSON_MISSING;
+    bool counted = told && json_int(json_get(report, SPAN("media")), &media);
+    json_kv_known(w, "media", counted, media);
+    struct buf text = BUF(STORED_MAX);
+    if (json_is(quality, JSON_OBJECT))
+        json_add_raw(&text, quality);
+    json_key(w, "quality");
+    json_put_raw(w, buf_span(&text)); /* nothing is null */
+    buf_free(&text);
+}
+
+/* What it is and where its records come from; null while there is no result. */
+static void put_result(struct json_w *w, const struct job_view *job, struct json_parser *parser)
 {
     json_key(w, "result");
     if (job->state != JOB_SUCCEEDED) {
@@ -208,6 +226,11 @@ static void put_result(struct json_w *w, const struct job_view *job)
     else
         json_kv_null(w, "age_s");
     json_kv_text(w, "from_job", job->from_job.n ? job->from_job : SPAN_NONE);
+    json_kv_int(w, "posts", job->counts == ITEM_POST ? job->have : 0);
+    json_kv_int(w, "users", job->users);
+    json_kv_bool(w, "complete",
+                 job->verdict == VERDICT_COMPLETE || job->verdict == VERDICT_EMPTY_CONFIRMED);
+    put_quality(w, job, parser);
     json_close(w);
 }
 
@@ -227,6 +250,7 @@ static void put_links(struct json_w *w, const char *id)
     put_link(w, "self", id, "");
     put_link(w, "posts", id, "/posts");
     put_link(w, "users", id, "/users");
+    put_link(w, "media", id, "/media");
     put_link(w, "unavailable", id, "/unavailable");
     put_link(w, "rejected", id, "/rejected");
     put_link(w, "conflicts", id, "/conflicts");
@@ -271,7 +295,7 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
     json_kv_cstr(w, "end_reason", job->end == END_NONE ? NULL : end_reason_name(job->end));
     json_kv_cstr(w, "outcome", outcome_of(job));
     put_failure(w, job);
-    put_result(w, job);
+    put_result(w, job, parser);
     if (job->limit > 0)
         json_kv_int(w, "limit", job->limit);
     else

@@ -210,6 +210,13 @@ static bool set_aside(struct collection *c, const struct record *rec, struct spa
     return true;
 }
 
+static void note_fill(struct collection *c, const struct record *rec)
+{
+    struct json v;
+    if (counted(c, rec->kind) && !json_parse(c->records, rec->json, &v, NULL))
+        fill_add(&c->fill, v);
+}
+
 /* It was kept apart before, and is whole in this reading. */
 static void note_whole(struct collection *c, const struct record *rec, struct span id)
 {
@@ -270,6 +277,8 @@ static int64_t fill_batch(struct collection *c, const struct reading *r, struct 
             json = media_fetch(c, json);
         struct frame_item item = {(int)rec->kind, rec->created_at.ms, id, json};
         frame_add_item(out, &item);
+        if (!surplus)
+            note_fill(c, rec);
     }
     if (older && fresh == 0 &&
         !r->disorder) /* a list out of its order may go on with newer ones */
@@ -747,6 +756,9 @@ static struct span report(const struct collection *c)
     json_kv_int(&w, "unparsed", c->unparsed);
     report_paths(c, &w);
     media_report(c, &w);
+    json_kv_int(&w, "media", c->fill.media);
+    json_key(&w, "quality");
+    fill_put(&c->fill, &w);
     json_kv_int(&w, "requests", c->page.api_calls);
     if (c->thread.unplaced)
         json_kv_int(&w, "unplaced", c->thread.unplaced);
@@ -797,8 +809,6 @@ static void read_spec(struct collection *c, struct json_parser *parser)
     c->bounds = bounds_read(spec);
     c->quality = quality_read(spec);
     fields_read(&c->required, json_path(spec, "quality.required_fields"));
-    if (c->exclude || c->required.count)
-        c->records = json_parser_new(RECORD_MAX);
 }
 
 static struct span words_of(const struct collection *c, err e)
@@ -1009,7 +1019,13 @@ void collection_init(struct collection *c, const struct collect_order *order, st
                              .renewed_at = -1,
                              .claimed = -1};
     known_read(&c->known, order->known);
+    c->records = json_parser_new(RECORD_MAX);
     read_spec(c, parser);
+}
+
+void collection_fini(struct collection *c)
+{
+    json_parser_free(&c->records);
 }
 
 err collection_plan(struct collection *c, const struct pack *pack)
@@ -1027,6 +1043,7 @@ err collection_plan(struct collection *c, const struct pack *pack)
         e = plan_configure(&c->plan, o->instances, c->arena, &c->fault);
     if (!e && c->has_strategy)
         e = plan_only(&c->plan, c->strategy, &c->fault);
+    c->fill.of = c->plan.users ? FIELDS_OF_USERS : FIELDS_OF_POSTS;
     reader_focus(c->page.reader, e ? SPAN_NONE : c->plan.focus);
     reader_expect_order(c->page.reader, !c->plan.ranked);
     return e;
@@ -1055,5 +1072,5 @@ void collect_run(struct channel *channel, const struct pack *pack, struct reader
     evidence_end(&c->evidence, out->failure);
     evidence_fini(&c->evidence);
     page_fini(&c->page);
-    json_parser_free(&c->records);
+    collection_fini(c);
 }

@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "core/quality.h"
-#include "extract/fields.h"
+#include "extract/fill.h"
 #include "worker/collect.h"
 #include "worker/conflict.h"
 #include "worker/known.h"
@@ -82,7 +82,8 @@ struct collection {
     struct known known; /* by earlier jobs of the same target */
     /* enum exclude; include: to be brought in where the list lacks them */
     unsigned exclude, include;
-    struct json_parser *records; /* reads records where that is asked; NULL: nobody asks */
+    struct json_parser *records; /* reads records */
+    struct fill fill;            /* of those that the job counts, in this attempt */
     int64_t filtered, told;      /* posts left out as the job asked; told: as node knows */
     int64_t pages, users, promoted, unavailable, rejected, repeated, unparsed, disorder;
     struct span lowest; /* id of the oldest post that was read */
@@ -136,6 +137,7 @@ void media_report(const struct collection *c, struct json_w *w);
 MUST_USE err collection_plan(struct collection *c, const struct pack *pack);
 void collection_init(struct collection *c, const struct collect_order *order, struct arena *a,
                      struct json_parser *parser);
+void collection_fini(struct collection *c);
 /* Nothing that the part before said passes for what the next one says. */
 void collection_forget(struct collection *c);
 /* A step begins: whose posts its list may hold. */

@@ -189,8 +189,10 @@ err replay_collect(const struct pack *pack, struct reader *r, struct json_parser
         e = read_all(c, &all->again);
     else
         c->failure = FAILURE_BAD_INPUT;
-    if (all->again.broken)
+    if (all->again.broken) {
+        collection_fini(c);
         return all->again.broken;
+    }
     if (!e && out->answers == 0) {
         c->failure = FAILURE_EMPTY_SUSPECT;
         e = fail(&c->fault, E_PAGE, "there is no answer in the evidence");
@@ -200,6 +202,7 @@ err replay_collect(const struct pack *pack, struct reader *r, struct json_parser
     if (!e && !c->end)
         c->end = END_BUDGET;
     collection_conclude(c, e, &out->ending);
+    collection_fini(c);
     return E_OK;
 }
 

@@ -1368,6 +1368,72 @@ static void records_are_delivered_with_the_fields_asked_for(void **state)
     arena_free(&a);
 }
 
+/* A line a medium, behind the post that it is of; posts without any end no page and no stream. What the worker counted of
+ * the fields is part of the result. */
+static void media_are_a_list_of_their_own_and_the_result_says_how_full_it_is(void **state)
+{
+    (void)state;
+    char id[256], path[400], text[400];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@pictures\",\"priority\":9}", id);
+    struct lease l = lease_of(id, a);
+    commit_posts(&l, l.next_batch, 0, 300); /* more than a page of the stream, without any */
+    struct store_item items[] = {
+        {.kind = ITEM_POST,
+         .id = SPAN("901"),
+         .json = SPAN(
+             "{\"id\":\"901\",\"url\":\"https://x.example/a/901\",\"created_at\":\"2026-01-02T03:04:05.000Z\","
+             "\"media\":[{\"type\":\"photo\",\"url\":\"https://m.example/1.jpg\",\"alt\":null},"
+             "{\"type\":\"video\",\"url\":\"https://m.example/2.mp4\",\"variants\":[{\"bitrate\":1}]}]}")},
+        {.kind = ITEM_POST, .id = SPAN("902"), .json = SPAN("{\"id\":\"902\",\"media\":[]}")},
+    };
+    struct store_op op = {.verb = STORE_COMMIT, .arena = a};
+    op.in.commit = (struct commit_args){.id = span_of(id),
+                                        .nonce = l.nonce,
+                                        .batch = l.next_batch + 1,
+                                        .items = items,
+                                        .count = 2};
+    run_op(&op);
+    assert_int_equal(op.result, E_OK);
+    static const char two[] =
+        "{\"post_id\":\"901\",\"post_url\":\"https://x.example/a/901\",\"created_at\":\"2026-01-02T03:04:05.000Z\","
+        "\"index\":0,\"type\":\"photo\",\"url\":\"https://m.example/1.jpg\",\"alt\":null}\n"
+        "{\"post_id\":\"901\",\"post_url\":\"https://x.example/a/901\",\"created_at\":\"2026-01-02T03:04:05.000Z\","
+        "\"index\":1,\"type\":\"video\",\"url\":\"https://m.example/2.mp4\",\"variants\":[{\"bitrate\":1}]}\n";
+    snprintf(path, sizeof path, "/v1/jobs/%s/media", id);
+    struct reply r = get(path);
+    assert_int_equal(r.status, 200);
+    if (!span_is(r.body, two))
+        fail_msg("%.*s", SP(r.body));
+    drop(&r);
+    snprintf(path, sizeof path, "/v1/jobs/%s/media?limit=300", id);
+    r = get(path);
+    assert_int_equal(r.status, 200);
+    assert_int_equal(r.body.n, 0);
+    struct span link = header(&r, "Link");
+    snprintf(text, sizeof text, "/media?after=%.*s&limit=300>", SP(header(&r, "Next-After")));
+    assert_true(span_find(link, span_of(text)) < link.n);
+    snprintf(path, sizeof path, "/v1/jobs/%s/media?after=%.*s&limit=5", id,
+             SP(header(&r, "Next-After")));
+    drop(&r);
+    r = get(path);
+    assert_true(span_is(r.body, two));
+    drop(&r);
+    expect("GET", "/v1/jobs/job_00000000000000000000000000/media", "", "", 404);
+    finish(
+        &l, FAILURE_NONE, VERDICT_COMPLETE, "",
+        "{\"media\":2,\"quality\":{\"records\":302,\"score\":0.5,\"field_fill\":{\"text\":0.99}}}");
+    snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    r = get(path);
+    assert_string_equal(member(r.body, "result.posts", text), "302");
+    assert_string_equal(member(r.body, "result.users", text), "0");
+    assert_string_equal(member(r.body, "result.media", text), "2");
+    assert_string_equal(member(r.body, "result.complete", text), "true");
+    assert_string_equal(member(r.body, "result.quality.field_fill.text", text), "0.99");
+    drop(&r);
+    arena_free(&a);
+}
+
 /* The next page is asked for with the same labels. */
 static void a_page_leads_to_the_next_one_with_its_labels(void **state)
 {
@@ -2886,6 +2952,7 @@ int main(void)
         cmocka_unit_test(posts_come_whole_or_in_pages),
         cmocka_unit_test(options_of_a_job_are_checked_and_shown),
         cmocka_unit_test(records_are_delivered_with_the_fields_asked_for),
+        cmocka_unit_test(media_are_a_list_of_their_own_and_the_result_says_how_full_it_is),
         cmocka_unit_test(a_page_leads_to_the_next_one_with_its_labels),
         cmocka_unit_test(only_so_many_large_bodies_are_read_at_once),
         cmocka_unit_test(a_reader_that_does_not_read_is_cut),

@@ -100,6 +100,14 @@ for outcome in no_orig cut too_large pretends html limited slow; do
     jq -e --arg o "$outcome" 'any(.[]; .outcome == $o)' "$WORK/truth.media" >/dev/null ||
         die "no media here is '$outcome': another SEED or more posts"
 done
+# The media as a list of their own are those of the records, and the result says how full the records are.
+call "http://fulmar/v1/jobs/$first/media" | jq -Sc 'del(.post_id, .post_url, .created_at, .index)' >"$WORK/media"
+jq -Sc '.media[]?' "$WORK/records" | cmp -s - "$WORK/media" || die "the list of media is another than in the records"
+counted=$(jq -s '{records: length, media: (map(.media | length) | add), text: (map(select((.text // "") != "")) | length / 150),
+    like: (map(select(.counts.like != null)) | length / 150), pictures: (map(select((.media | length) > 0)) | length / 150)}' "$WORK/records")
+told=$(job "$first" | jq '.result | {records: .quality.records, media, text: .quality.field_fill.text, like: .quality.field_fill["counts.like"],
+    pictures: .quality.field_fill.media}')
+[ "$counted" = "$told" ] || die "the result says $told, in the records are $counted"
 [ "$(report "$first" 'warnings | length')" = 1 ] || die "no warning: $(job "$first" | jq -c .report)"
 [ "$(parts_on_disk)" = 0 ] || die "parts are left: $(ls "$WORK/state/files/part")"
 check

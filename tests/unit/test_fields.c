@@ -1,6 +1,6 @@
 /* Fields of records: the table against the maps, picking some, and kinds of posts that are left out. */
 #include "extract/exclude.h"
-#include "extract/fields.h"
+#include "extract/fill.h"
 #include "extract/site.h"
 
 #include <setjmp.h>
@@ -235,6 +235,74 @@ static void a_record_lacks_what_is_null_in_it(void **state)
     json_parser_free(&other);
 }
 
+/* ---- how full they are ---- */
+
+static void add_filled(struct fill *f, struct json_parser *parser, const char *text)
+{
+    struct json record;
+    assert_int_equal(json_parse(parser, span_of(text), &record, NULL), E_OK);
+    fill_add(f, record);
+}
+
+static void what_is_there_and_not_empty_is_filled(void **state)
+{
+    (void)state;
+    struct json_parser *parser = json_parser_new(1 << 16);
+    struct fill f = {.of = FIELDS_OF_POSTS};
+    struct buf b = BUF(4096);
+    struct json_w w = json_w(&b);
+    struct json root;
+    double share;
+    add_filled(
+        &f, parser,
+        "{\"text\":\"a\",\"lang\":\"\",\"counts\":{\"like\":0,\"view\":null},\"hashtags\":[],"
+        "\"media\":[{},{}],\"quality\":{\"score\":100}}");
+    add_filled(&f, parser, "{\"text\":\"\",\"hashtags\":[\"b\"],\"quality\":{\"score\":50}}");
+    add_filled(&f, parser, "{\"text\":\"c\",\"quality\":{\"score\":null}}");
+    add_filled(&f, parser, "{\"text\":\"d\"}");
+    assert_int_equal(f.records, 4);
+    assert_int_equal(f.media, 2);
+    fill_put(&f, &w);
+    assert_int_equal(json_parse(parser, buf_span(&b), &root, NULL), E_OK);
+    static const struct {
+        const char *path;
+        double share;
+    } rows[] = {{"score", 0.75},
+                {"field_fill.text", 0.75},
+                {"field_fill.hashtags", 0.25},
+                {"field_fill.media", 0.25},
+                {"field_fill.lang", 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_true(json_real(json_path(root, rows[i].path), &share));
+        assert_true(share == rows[i].share);
+    }
+    struct json fills = json_get(root, SPAN("field_fill"));
+    assert_true(json_real(json_get(fills, SPAN("counts.like")), &share));
+    assert_true(share == 0.25); /* zero is a value */
+    assert_true(json_real(json_get(fills, SPAN("counts.view")), &share));
+    assert_true(share == 0);
+    buf_free(&b);
+    json_parser_free(&parser);
+}
+
+static void fields_that_are_counted_are_fields_of_records(void **state)
+{
+    (void)state;
+    for (enum fields_of of = FIELDS_OF_POSTS; of <= FIELDS_OF_USERS; of++)
+        for (size_t i = 0; fill_names(of)[i]; i++)
+            assert_true(fields_known(of, span_of(fill_names(of)[i])));
+}
+
+static void of_no_record_nothing_is_said(void **state)
+{
+    (void)state;
+    struct buf b = BUF(200);
+    struct json_w w = json_w(&b);
+    fill_put(&(struct fill){.of = FIELDS_OF_USERS}, &w);
+    assert_true(span_is(buf_span(&b), "{\"records\":0,\"score\":null,\"field_fill\":{}}"));
+    buf_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +313,9 @@ int main(void)
         cmocka_unit_test(too_many_fields_are_refused),
         cmocka_unit_test(a_record_lacks_what_is_null_in_it),
         cmocka_unit_test(kinds_are_told_apart),
+        cmocka_unit_test(what_is_there_and_not_empty_is_filled),
+        cmocka_unit_test(fields_that_are_counted_are_fields_of_records),
+        cmocka_unit_test(of_no_record_nothing_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
