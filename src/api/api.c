@@ -17,6 +17,7 @@ enum {
 static const char *const no_query[] = {NULL};
 static const char *const forget_query[] = {"keep_results", NULL};
 static const char *const wait_query[] = {"wait_for", NULL};
+static const char *const window_query[] = {"window", NULL};
 static const char *const ready_query[] = {"verbose", NULL};
 static const char *const jobs_query[] = {
     "state",           "site",  "kind",          "tenant",         "target",  "queue", "class",
@@ -108,7 +109,7 @@ static const struct route routes[] = {
      false},
     {"/v1/queues", "GET, HEAD", true, queues_query, queues_list, false},
     {"/v1/queues/{lane}", "GET, HEAD", true, no_query, queues_show, false},
-    {"/v1/queues/{lane}/metrics", "GET, HEAD", true, no_query, queues_metrics, false},
+    {"/v1/queues/{lane}/metrics", "GET, HEAD", true, window_query, queues_metrics, false},
     {"/v1/queues/{lane}", "PUT", true, no_query, queues_put, false},
     {"/v1/queues/{lane}", "PATCH", true, no_query, queues_patch, false},
     {"/v1/queues/{lane}/pause", "POST", true, no_query, queues_pause, false},

@@ -61,7 +61,7 @@ struct api_scale {
 struct api_browser {
     int number;
     const char *state;
-    int64_t pid, pages, jobs, age_ms, pss_bytes;
+    int64_t pid, pages, jobs, launches, age_ms, pss_bytes;
     const char *recycle_reason; /* NULL: it stays */
     bool probe_ok;
     int64_t probe_misses, probe_ms,

@@ -44,7 +44,7 @@ static const char *const worker_members[] = {
     "object", "number", "state", "hold", "pid", "jobs_served", "job", "attempt", "step", "running_ms",
     "has_page", NULL};
 static const char *const browser_members[] = {
-    "object", "number", "state", "pid", "pages", "jobs", "age_s", "pss_bytes", "recycle_reason", "probe", NULL};
+    "object", "number", "state", "pid", "pages", "jobs", "launches", "age_s", "pss_bytes", "recycle_reason", "probe", NULL};
 static const char *const node_members[] = {
     "object", "name", "state", "host", "version", "workers", "browsers", "spooled", "started_at",
     "heard_at", NULL};

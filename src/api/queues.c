@@ -384,6 +384,7 @@ void queues_patch(struct api *a, struct request *r, struct span lane)
 
 struct measured {
     struct span name;
+    int64_t window_ms;
     struct lane_view lane;
     struct meter_sums sums;
     wall now;
@@ -395,7 +396,7 @@ static err run_measure(struct store *s, void *args, struct arena *a, wall now, s
     struct measured *m = args;
     m->now = now;
     err e = store_lane(s, m->name, now, a, &m->lane, f);
-    return e ? e : store_lane_meter(s, m->name, now, &m->sums, f);
+    return e ? e : store_lane_meter(s, m->name, m->window_ms, now, &m->sums, f);
 }
 
 static void put_waits(struct json_w *w, const struct meter_sums *sums)
@@ -412,9 +413,9 @@ static void put_waits(struct json_w *w, const struct meter_sums *sums)
     json_close(w);
 }
 
-static void put_rates(struct json_w *w, const struct meter_sums *sums)
+static void put_rates(struct json_w *w, const struct meter_sums *sums, int64_t window_ms)
 {
-    const double minutes = METER_SLICES * METER_SLICE_MS / 60000.0;
+    const double minutes = (double)window_ms / 60000.0;
     json_kv_int(w, "accepted", sums->accepted);
     json_kv_int(w, "started", sums->started);
     json_kv_int(w, "ended", sums->ended);
@@ -440,7 +441,7 @@ static void on_measured(struct call *c)
     json_open(&w);
     json_kv_cstr(&w, "object", "queue_metrics");
     json_kv_text(&w, "queue", lane->name);
-    json_kv_int(&w, "window_s", METER_SLICES * METER_SLICE_MS / 1000);
+    json_kv_int(&w, "window_s", m->window_ms / 1000);
     json_kv_int(&w, "waiting", lane->blocked + lane->scheduled + lane->ready);
     json_kv_int(&w, "ready", lane->ready);
     json_kv_int(&w, "active", lane->active);
@@ -452,20 +453,39 @@ static void on_measured(struct call *c)
         json_kv_int(&w, "oldest_age_s", (m->now.ms - lane->oldest_ready_ms) / 1000);
     else
         json_kv_null(&w, "oldest_age_s");
-    put_rates(&w, &m->sums);
+    put_rates(&w, &m->sums, m->window_ms);
     put_waits(&w, &m->sums);
     json_close(&w);
     buf_add_char(&body, '\n');
     answer_json(c->request, 200, &body, NULL);
 }
 
+/* "5m": whole minutes of those that are kept. */
+static bool read_window(struct request *r, int64_t *out_ms)
+{
+    struct span text;
+    *out_ms = METER_WINDOW_MS;
+    if (!request_query(r, "window", &text))
+        return true;
+    if (!when_duration(text, out_ms) || *out_ms < METER_SLICE_MS || *out_ms > METER_WINDOW_MS) {
+        answer_problem(r, 400, "bad_parameter",
+                       "window is 1m to 10m; for longer, keep what /metrics says over time");
+        return false;
+    }
+    *out_ms = meter_slices(*out_ms) * METER_SLICE_MS;
+    return true;
+}
+
 void queues_metrics(struct api *a, struct request *r, struct span lane)
 {
+    int64_t window_ms;
+    if (!read_window(r, &window_ms))
+        return;
     struct call *c = call_new(a, r, SPAN_NONE);
     if (!read_name(c, lane))
         return;
     struct measured *m = arena_get(c->op.arena, sizeof *m);
-    *m = (struct measured){.name = c->kept};
+    *m = (struct measured){.name = c->kept, .window_ms = window_ms};
     c->more = m;
     call_work(c, STORE_WRITE, run_measure, m, on_measured);
 }

@@ -40,6 +40,7 @@ static void put_browser(struct json_w *w, const struct api_browser *v)
     json_kv_int(w, "pid", v->pid);
     json_kv_int(w, "pages", v->pages);
     json_kv_int(w, "jobs", v->jobs);
+    json_kv_int(w, "launches", v->launches);
     json_kv_int(w, "age_s", v->age_ms / 1000);
     json_kv_known(w, "pss_bytes", v->pss_bytes > 0, v->pss_bytes);
     json_kv_cstr(w, "recycle_reason", v->recycle_reason);

@@ -80,6 +80,7 @@ size_t browsers_view(const struct browsers *f, struct browser_view *out, size_t 
             .state = names[b->state],
             .tabs = owned_tabs(b),
             .jobs = b->jobs,
+            .launches = f->slots[b->slot].launches,
             .age_ms = loop_now(f->loop).ms - b->started.ms,
             .pss_bytes = b->pss_bytes,
             .worn = b->worn,

@@ -76,6 +76,7 @@ struct browser_view { /* for the API and the status page */
     const char *state; /* starting, ready, draining */
     int tabs;
     int64_t jobs, age_ms, pss_bytes;
+    int64_t launches;               /* of this slot, this one included */
     const char *worn;               /* why it is to be replaced; NULL: it is not */
     bool healthy;                   /* the last probe was good; */
     int misses;                     /* in a row */

@@ -143,6 +143,7 @@ struct browser {
 struct slot {
     mono next_start;
     int failures;
+    int64_t launches; /* since the start of this node */
 };
 
 struct browsers {

@@ -215,6 +215,7 @@ err browser_start(struct browsers *f, int slot, struct fault *fault)
     b->started = loop_now(f->loop);
     b->deadline = mono_add(b->started, f->config.start_timeout_ms);
     list_add(&f->all, &b->node);
+    f->slots[slot].launches++;
     err e = profile_make(&b->profile, f->run_folder, f->number++, fault);
     if (!e)
         e = launch(b, fault);

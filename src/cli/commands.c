@@ -96,6 +96,7 @@ static const struct flag flags[] = {
     {"kind", 0, "KIND", FLAG_VALUE, AT(kind), "only jobs of this kind: posts, search, ...; breakers list: queue, site, session, webhook, store"},
     {"fingerprint", 0, "PRINT", FLAG_VALUE, AT(fingerprint), "only this group, as dead list shows it"},
     {"all", 0, NULL, FLAG_SWITCH, AT(all), "dead retry, delete: all dead jobs; breakers list: also those that are simply closed; batches posts, users: also what another job of it has brought"},
+    {"window", 0, "TIME", FLAG_VALUE, AT(window), "queues metrics: of the last so many minutes, 1m to 10m (10m)"},
     {"per-minute", 0, "N", FLAG_VALUE, AT(per_minute), "retry, retry-failed: at most so many jobs a minute, 1-6000"},
     {"reset", 0, NULL, FLAG_SWITCH, AT(reset), "retry, retry-failed: read from the beginning of the list again; else it goes on where it was"},
     {"types", 0, "NAMES", FLAG_VALUE, AT(types), "add, set: the events it is told of: job.finished,batch.*; none: only of jobs whose --callback it is; else what ends jobs and batches"},
@@ -178,7 +179,7 @@ static const struct command commands[] = {
 
     {"queues", "list", "", SERVED " tenant site troubled ", queues_run, "whose turn it is, and what holds them up"},
     {"queues", "show", "QUEUE", SERVED, queues_run, "one queue with its settings"},
-    {"queues", "metrics", "QUEUE", SERVED, queues_run, "what waits, and what went through it in ten minutes"},
+    {"queues", "metrics", "QUEUE", SERVED " window ", queues_run, "what waits, and what went through it in ten minutes (--window: fewer)"},
     {"queues", "set", "QUEUE", SERVED WHY " max-running weight every burst max-depth overflow ", queues_run, "changes its settings"},
     {"queues", "pause", "QUEUE", SERVED WHY, queues_run, "no more starts; what runs goes on"},
     {"queues", "resume", "QUEUE", SERVED WHY, queues_run, "starts go on"},

@@ -85,6 +85,7 @@ static void put_one_browser(struct ask *a, struct json v)
     ask_line(a, "state", v, "state");
     printf("%-12s %lld open, %lld jobs served, %lld s old\n", "pages", ask_number(v, "pages"),
            ask_number(v, "jobs"), ask_number(v, "age_s"));
+    printf("%-12s %lld since the node started\n", "launches", ask_number(v, "launches"));
     printf("%-12s %s, %lld missed", "probe", good ? "good" : "not good",
            ask_number(v, "probe.misses"));
     if (probed)

@@ -293,6 +293,20 @@ static void show_metrics(struct cli *c, struct json m)
                lanes_number(m, "time_to_start_ms.p99"));
 }
 
+static int metrics(struct cli *c, struct service *s, const char *name)
+{
+    int64_t ms;
+    const char *rest = "/metrics";
+    int code =
+        c->window ? cli_duration("queues", "window", c->window, 60000, 600000, &ms) : EXIT_DONE;
+    if (code)
+        return code;
+    if (c->window)
+        rest = arena_fmt(c->arena, "/metrics?window=%s", c->window);
+    return lanes_ask(c, s, "GET", lanes_path(c, "/v1/queues", name, rest), SPAN_NONE,
+                     show_metrics);
+}
+
 /* ---- queues: changed ---- */
 
 static void say_queue(struct cli *c, struct json queue)
@@ -430,8 +444,7 @@ static int run_queues(struct cli *c, struct service *s, int action)
     if (action == Q_SET)
         return lanes_ask(c, s, "PATCH", plain, lanes_body(c, lanes_put_settings), show_queue);
     if (action == Q_METRICS)
-        return lanes_ask(c, s, "GET", lanes_path(c, "/v1/queues", name, "/metrics"), SPAN_NONE,
-                         show_metrics);
+        return metrics(c, s, name);
     if (action == Q_PURGE)
         return purge(c, s, name);
     const char *act = arena_fmt(c->arena, "/%s", queue_actions[action]);

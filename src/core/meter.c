@@ -75,12 +75,18 @@ void meter_times(struct meter_sums *sums)
     sums->p99_ms = total ? time_of(sums, total, 99) : -1;
 }
 
-struct meter_sums meter_read(const struct meter *m, int64_t now_ms)
+int64_t meter_slices(int64_t window_ms)
+{
+    int64_t slices = window_ms / METER_SLICE_MS;
+    return slices < 1 ? 1 : slices > METER_SLICES ? METER_SLICES : slices;
+}
+
+struct meter_sums meter_read(const struct meter *m, int64_t window_ms, int64_t now_ms)
 {
     struct meter_sums sums = {0};
-    int64_t newest = now_ms / METER_SLICE_MS;
+    int64_t newest = now_ms / METER_SLICE_MS, slices = meter_slices(window_ms);
     for (int64_t n = m->slice - METER_SLICES + 1; n <= m->slice; n++) {
-        if (n < 0 || n <= newest - METER_SLICES || n > newest)
+        if (n < 0 || n <= newest - slices || n > newest)
             continue;
         const struct meter_slice *s = &m->slices[n % METER_SLICES];
         sums.accepted += s->accepted;

@@ -4,7 +4,12 @@
 
 #include "base/span.h"
 
-enum { METER_SLICES = 10, METER_SLICE_MS = 60000, METER_WAITS = 15 };
+enum {
+    METER_SLICES = 10,
+    METER_SLICE_MS = 60000,
+    METER_WINDOW_MS = METER_SLICES * METER_SLICE_MS,
+    METER_WAITS = 15
+};
 struct meter_slice {
     uint32_t accepted, started, ended, waits[METER_WAITS];
 };
@@ -17,7 +22,7 @@ enum meter_event { METER_ACCEPTED, METER_STARTED, METER_ENDED };
 /* waited_ms: of a start. */
 void meter_add(struct meter *m, enum meter_event event, int64_t waited_ms, int64_t now_ms);
 
-/* Of all slices together. Half of the starts came after p50_ms at most, 95 and 99 of a hundred after the others at most; −1: nothing
+/* Of the newest slices together, as many as fit into window_ms, one at least. Half of the starts came after p50_ms at most, 95 and 99 of a hundred after the others at most; −1: nothing
  * started. */
 struct meter_sums {
     int64_t accepted, started, ended;
@@ -26,9 +31,11 @@ struct meter_sums {
     int64_t
         first_ms; /* begin of the oldest minute in which something started; 0: nothing did */
 };
-struct meter_sums meter_read(const struct meter *m, int64_t now_ms);
+struct meter_sums meter_read(const struct meter *m, int64_t window_ms, int64_t now_ms);
 /* Fills in the two times from the others. */
 void meter_times(struct meter_sums *sums);
+/* So many slices are in it. */
+int64_t meter_slices(int64_t window_ms);
 /* When a job starts that has so many before it, at the pace since first_ms; 0: nobody knows. */
 int64_t meter_start_ms(const struct meter_sums *sums, int64_t ahead, int64_t from_ms,
                        int64_t now_ms);

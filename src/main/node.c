@@ -563,6 +563,7 @@ static size_t browsers(void *ctx, struct api_browser *out, size_t most)
                                       .pid = views[i].pid,
                                       .pages = views[i].tabs,
                                       .jobs = views[i].jobs,
+                                      .launches = views[i].launches,
                                       .age_ms = views[i].age_ms,
                                       .pss_bytes = views[i].pss_bytes,
                                       .recycle_reason = views[i].worn,

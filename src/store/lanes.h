@@ -67,8 +67,8 @@ MUST_USE err store_lanes(struct store *s, const struct lanes_query *q, wall now,
 /* E_NOT_FOUND. */
 MUST_USE err store_lane(struct store *s, struct span name, wall now, struct arena *a,
                         struct lane_view *out, struct fault *f);
-/* What went through it in the last ten minutes; the embedded store: since it was opened. E_NOT_FOUND. */
-MUST_USE err store_lane_meter(struct store *s, struct span name, wall now,
+/* What went through it in this time, at most METER_WINDOW_MS; the embedded store: since it was opened. E_NOT_FOUND. */
+MUST_USE err store_lane_meter(struct store *s, struct span name, int64_t window_ms, wall now,
                               struct meter_sums *out, struct fault *f);
 
 /* ---- limits above lanes ---- */

@@ -179,9 +179,9 @@
         struct fault *f), \
         (s, name, now, a, out, f)) \
     OPERATION(err, lane_meter, \
-        (struct store *s, struct span name, wall now, struct meter_sums *out, \
+        (struct store *s, struct span name, int64_t window_ms, wall now, struct meter_sums *out, \
         struct fault *f), \
-        (s, name, now, out, f)) \
+        (s, name, window_ms, now, out, f)) \
     OPERATION(err, lane_bounds, \
         (struct store *s, struct span name, wall now, struct arena *a, \
         struct lane_bounds *out, struct fault *f), \

@@ -177,7 +177,7 @@ static void a_lane_is_set_only_to_what_can_be(void **state)
 static struct meter_sums meter(const char *name)
 {
     struct meter_sums sums;
-    err e = store_lane_meter(w->s, span_of(name), now(), &sums, &w->f);
+    err e = store_lane_meter(w->s, span_of(name), METER_WINDOW_MS, now(), &sums, &w->f);
     if (e)
         fail_msg("meter: %s", w->f.words);
     return sums;
@@ -187,8 +187,9 @@ static void what_came_started_and_ended_is_counted_for_ten_minutes(void **state)
 {
     (void)state;
     struct meter_sums sums;
-    assert_int_equal(store_lane_meter(w->s, SPAN("x/normal"), now(), &sums, &w->f),
-                     E_NOT_FOUND);
+    assert_int_equal(
+        store_lane_meter(w->s, SPAN("x/normal"), METER_WINDOW_MS, now(), &sums, &w->f),
+        E_NOT_FOUND);
     for (int i = 0; i < 10; i++)
         accept_job();
     sums = meter("x/normal");
@@ -209,6 +210,13 @@ static void what_came_started_and_ended_is_counted_for_ten_minutes(void **state)
     assert_int_equal(sums.ended, 4);
     assert_int_equal(sums.p50_ms, 500); /* 100, 200, 300, 400 and 20400 ms */
     assert_int_equal(sums.p99_ms, 30000);
+    w->now += 3 * MINUTE;
+    accept_job();
+    assert_int_equal(store_lane_meter(w->s, SPAN("x/normal"), 2 * MINUTE, now(), &sums, &w->f),
+                     E_OK);
+    assert_int_equal(sums.accepted, 1);
+    assert_int_equal(sums.started + sums.ended, 0);
+    assert_int_equal(meter("x/normal").accepted, 12);
     w->now += 11 * MINUTE;
     assert_int_equal(meter("x/normal").accepted, 0);
     accept_job();

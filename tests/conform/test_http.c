@@ -2456,10 +2456,11 @@ static void workers_and_browsers_say_what_they_do(void **state)
     expect("GET", "/v1/workers/3", "", NULL, 404);
     expect("POST", "/v1/workers", "", "{}", 405);
     r = get("/v1/browsers");
-    assert_true(contains(r.body,
-                         "\"number\":1,\"state\":\"ready\",\"pid\":99,\"pages\":1,\"jobs\":12,"
-                         "\"age_s\":65,\"pss_bytes\":null,\"recycle_reason\":null,\"probe\":{"
-                         "\"ok\":true,\"misses\":0,\"latency_ms\":12,\"last_ok_at\":\"20"));
+    assert_true(contains(
+        r.body,
+        "\"number\":1,\"state\":\"ready\",\"pid\":99,\"pages\":1,\"jobs\":12,\"launches\":3,"
+        "\"age_s\":65,\"pss_bytes\":null,\"recycle_reason\":null,\"probe\":{"
+        "\"ok\":true,\"misses\":0,\"latency_ms\":12,\"last_ok_at\":\"20"));
     drop(&r);
     r = get("/v1/browsers/1");
     assert_string_equal(member(r.body, "probe.ok", text), "true");

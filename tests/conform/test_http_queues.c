@@ -121,6 +121,12 @@ static void a_queue_has_a_depth_and_says_what_went_through_it(void **state)
            "queue", "deep/x/normal", "window_s", "600", "waiting", "2", "ready", "2", "active",
            "0", "max_depth", "2", "accepted", "3", "started", "0", "ended", "1",
            "time_to_start_ms", "null");
+    EXPECT("GET", "/v1/queues/deep/x/normal/metrics?window=150s", "", 200, "window_s", "120",
+           "accepted", "3");
+    EXPECT("GET", "/v1/queues/deep/x/normal/metrics?window=1h", "", 400, "code",
+           "bad_parameter");
+    EXPECT("GET", "/v1/queues/deep/x/normal/metrics?window=soon", "", 400, "code",
+           "bad_parameter");
     EXPECT("GET", "/v1/queues/deep/x/bulk/metrics", "", 404, "code", "not_found");
     EXPECT("PATCH", path, "{\"max_depth\":null,\"overflow\":null}", 200, "settings.max_depth",
            "0", "own.max_depth", "null", "settings.overflow", "refuse");

@@ -201,6 +201,7 @@ static size_t on_browsers(void *ctx, struct api_browser *out, size_t most)
                                   .pid = 99,
                                   .pages = 1,
                                   .jobs = 12,
+                                  .launches = 3,
                                   .age_ms = 65000,
                                   .probe_ok = true,
                                   .probe_ms = 12,

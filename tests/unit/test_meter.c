@@ -18,28 +18,34 @@ static void what_is_counted_is_read_for_ten_minutes(void **state)
         meter_add(&m, METER_ACCEPTED, 0, T0 + i * MINUTE);
         meter_add(&m, METER_STARTED, 5, T0 + i * MINUTE);
         meter_add(&m, METER_ENDED, 0, T0 + i * MINUTE);
-        struct meter_sums sums = meter_read(&m, T0 + i * MINUTE);
+        struct meter_sums sums = meter_read(&m, METER_WINDOW_MS, T0 + i * MINUTE);
         int64_t wanted = i < 10 ? i + 1 : 10;
         assert_int_equal(sums.accepted, wanted);
         assert_int_equal(sums.started, wanted);
         assert_int_equal(sums.ended, wanted);
     }
-    assert_int_equal(meter_read(&m, T0 + 24 * MINUTE).accepted, 5);
-    assert_int_equal(meter_read(&m, T0 + 40 * MINUTE).accepted, 0);
+    /* Of fewer: whole minutes, one at least, and the last of them is now. */
+    assert_int_equal(meter_read(&m, 3 * MINUTE, T0 + 19 * MINUTE).started, 3);
+    assert_int_equal(meter_read(&m, 4 * MINUTE - 1, T0 + 19 * MINUTE).started, 3);
+    assert_int_equal(meter_read(&m, 1, T0 + 19 * MINUTE).ended, 1);
+    assert_int_equal(meter_read(&m, 3 * MINUTE, T0 + 21 * MINUTE).started, 1);
+    assert_int_equal(meter_read(&m, 99 * MINUTE, T0 + 19 * MINUTE).accepted, 10);
+    assert_int_equal(meter_read(&m, METER_WINDOW_MS, T0 + 24 * MINUTE).accepted, 5);
+    assert_int_equal(meter_read(&m, METER_WINDOW_MS, T0 + 40 * MINUTE).accepted, 0);
     meter_add(&m, METER_ACCEPTED, 0, T0 + 40 * MINUTE);
-    assert_int_equal(meter_read(&m, T0 + 40 * MINUTE).accepted, 1);
+    assert_int_equal(meter_read(&m, METER_WINDOW_MS, T0 + 40 * MINUTE).accepted, 1);
 }
 
 static void times_are_the_bound_that_so_many_stay_below(void **state)
 {
     (void)state;
     struct meter m = {0};
-    assert_int_equal(meter_read(&m, T0).p50_ms, -1);
+    assert_int_equal(meter_read(&m, METER_WINDOW_MS, T0).p50_ms, -1);
     for (int i = 0; i < 98; i++)
         meter_add(&m, METER_STARTED, i % 2 ? 40 : 3, T0);
     meter_add(&m, METER_STARTED, 4000, T0);
     meter_add(&m, METER_STARTED, 999999999, T0);
-    struct meter_sums sums = meter_read(&m, T0);
+    struct meter_sums sums = meter_read(&m, METER_WINDOW_MS, T0);
     assert_int_equal(sums.p50_ms, 50);
     assert_int_equal(sums.p99_ms, 5000);
     assert_true(sums.p95_ms >= sums.p50_ms && sums.p95_ms <= sums.p99_ms);
@@ -57,19 +63,19 @@ static void a_clock_that_goes_back_loses_nothing_new(void **state)
     meter_add(&m, METER_ACCEPTED, 0, T0);
     meter_add(&m, METER_ACCEPTED, 0, T0 - 3 * MINUTE);
     meter_add(&m, METER_ACCEPTED, 0, T0 - 30 * MINUTE);
-    assert_int_equal(meter_read(&m, T0).accepted, 2);
+    assert_int_equal(meter_read(&m, METER_WINDOW_MS, T0).accepted, 2);
 }
 
 static void starts_to_come_are_guessed_from_those_that_were(void **state)
 {
     (void)state;
     struct meter m = {0};
-    struct meter_sums none = meter_read(&m, T0);
+    struct meter_sums none = meter_read(&m, METER_WINDOW_MS, T0);
     assert_int_equal(meter_start_ms(&none, 3, 0, T0), 0);
     const int64_t began = T0 / MINUTE * MINUTE;
     for (int i = 0; i < 6; i++)
         meter_add(&m, METER_STARTED, 0, began + i * MINUTE / 3);
-    struct meter_sums sums = meter_read(&m, began + 2 * MINUTE);
+    struct meter_sums sums = meter_read(&m, METER_WINDOW_MS, began + 2 * MINUTE);
     assert_int_equal(sums.first_ms, began);
     assert_int_equal(meter_start_ms(&sums, 0, 0, began + 2 * MINUTE), began + 2 * MINUTE);
     assert_int_equal(meter_start_ms(&sums, 9, 0, began + 2 * MINUTE), began + 5 * MINUTE);

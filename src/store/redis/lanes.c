@@ -190,11 +190,11 @@ err redis_lane(struct store *s, struct span name, wall now, struct arena *a,
     return read_lane(reply_list(&r, 1), now, a, out, f);
 }
 
-err redis_lane_meter(struct store *s, struct span name, wall now, struct meter_sums *out,
-                     struct fault *f)
+err redis_lane_meter(struct store *s, struct span name, int64_t window_ms, wall now,
+                     struct meter_sums *out, struct fault *f)
 {
     struct reply r;
-    err e = ask_lanes(s, "meter", name, 1, now, &r, f);
+    err e = ask_lanes(s, "meter", name, (size_t)meter_slices(window_ms), now, &r, f);
     if (e)
         return e;
     if (said(&r) == SAID_NONE)

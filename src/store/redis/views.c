@@ -96,7 +96,7 @@ static err job_view_of(const struct reply *r, struct arena *a, struct job_view *
 static err guess_start(struct store *s, wall now, struct job_view *v, struct fault *f)
 {
     struct meter_sums sums;
-    err e = redis_lane_meter(s, v->lane, now, &sums, f);
+    err e = redis_lane_meter(s, v->lane, METER_WINDOW_MS, now, &sums, f);
     if (!e)
         start_guess(v, &sums, now);
     return e == E_NOT_FOUND ? E_OK : e; /* the job was the last of its lane, and is gone */

@@ -192,8 +192,8 @@ err sqlite_lane(struct store *s, struct span name, wall now, struct arena *a,
     return view_of(s, l, now, a, out, f);
 }
 
-err sqlite_lane_meter(struct store *s, struct span name, wall now, struct meter_sums *out,
-                      struct fault *f)
+err sqlite_lane_meter(struct store *s, struct span name, int64_t window_ms, wall now,
+                      struct meter_sums *out, struct fault *f)
 {
     static const struct meter none;
     need(!s->reading);
@@ -202,7 +202,7 @@ err sqlite_lane_meter(struct store *s, struct span name, wall now, struct meter_
     const struct store_lane *l = lanes_find(s, name);
     if (!l)
         return fail(f, E_NOT_FOUND, "there is no lane %.*s", SP(span_cut(name, 0, 120)));
-    *out = meter_read(l->meter ? l->meter : &none, now.ms);
+    *out = meter_read(l->meter ? l->meter : &none, window_ms, now.ms);
     return E_OK;
 }
 

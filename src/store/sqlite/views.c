@@ -19,7 +19,7 @@ void job_view_waiting(const struct store *s, wall now, struct job_view *v)
     if (l)
         v->waiting = lanes_waiting(s, l, now.ms, &v->waiting_until_ms);
     if (l && l->meter && v->ahead >= 0)
-        sums = meter_read(l->meter, now.ms);
+        sums = meter_read(l->meter, METER_WINDOW_MS, now.ms);
     start_guess(v, &sums, now);
 }
 

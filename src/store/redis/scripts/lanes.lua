@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- lanes.lua - lanes and limits as people see them.
--- ARGV: 'list', name after which, how many (at most 64); 'one', name; 'meter', name; 'bounds', lane, tenant, site; 'limits', scope
+-- ARGV: 'list', name after which, how many (at most 64); 'one', name; 'meter', name, of how many minutes; 'bounds', lane, tenant, site; 'limits', scope
 -- ('tenants', 'sites' or 'hooks'), name after which, how many. Reply: {R_OK, ...}, {R_NONE}
 local function view(name)
     local l = M.lane(name)
@@ -39,7 +39,7 @@ end
 if A[1] == 'one' then
     return M.lane(A[2]) and {R_OK, view(A[2])} or {R_NONE}
 elseif A[1] == 'meter' then
-    -- Ten minutes of what M.metered() counted: accepted, started, ended, starts by how long they had waited, since when something started.
+    -- So many of the ten minutes of what M.metered() counted: accepted, started, ended, starts by how long they had waited, since when something started.
     if not M.lane(A[2]) then
         return {R_NONE}
     end
@@ -53,7 +53,7 @@ elseif A[1] == 'meter' then
         if not sum then
             sum, slice = string.match(flat[i], '^([ase])(%d+)$')
         end
-        if sums[sum or ''] and N(slice) > newest - 10 and N(slice) <= newest then
+        if sums[sum or ''] and N(slice) > newest - N(A[3]) and N(slice) <= newest then
             sums[sum] = sums[sum] + N(flat[i + 1])
             first = sum == 's' and min(first, N(slice)) or first
         end
