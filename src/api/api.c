@@ -32,7 +32,8 @@ static const char *const queues_query[] = {"tenant", "site",   "troubled", "limi
                                            "after",  "fields", NULL};
 static const char *const breakers_query[] = {"kind",  "state",  "all", "limit",
                                              "after", "fields", NULL};
-static const char *const effective_query[] = {"tenant", "site", "class", "webhook", NULL};
+static const char *const effective_query[] = {"tenant",  "site",   "class",
+                                              "webhook", "domain", NULL};
 static const char *const page_query[] = {"limit", "after", "fields", NULL};
 static const char *const rows_query[] = {"fields", NULL};
 static const char *const record_query[] = {"fields", "dedupe", NULL};

@@ -6,6 +6,7 @@
  * closed. Errors are RFC 9457 problem+json. */
 #pragma once
 
+#include "net/domains.h"
 #include "browser/browser.h"
 #include "core/settings.h"
 #include "extract/packs.h"
@@ -96,6 +97,10 @@ struct api_config {
     err (*workers_scale)(void *ctx, int64_t count, struct fault *f);
     void (*workers_scale_view)(void *ctx, struct api_scale *out);
     err (*browser_recycle)(void *ctx, int64_t number, struct fault *f);
+    /* How rarely hosts are asked without a browser, and how long a request to this one would wait now. */
+    const struct domain_rules *domains; /* borrowed; NULL: none */
+    int64_t fetch_every_ms, media_every_ms;
+    int64_t (*host_turn_ms)(void *ctx, struct span host);
     /* A webhook was changed, or a delivery asked for; may be NULL. */
     void (*webhook_changed)(void *ctx);
     void *ctx;

@@ -7,7 +7,10 @@
 #include "api/view.h"
 
 #include "core/webhook.h"
+#include "net/fetch.h"
 #include "os/clock.h"
+
+#include <ctype.h>
 
 enum {
     RUNNING_MAX = 1000000,
@@ -43,6 +46,20 @@ static void put_limits(struct json_w *w, const char *key, enum limit_scope scope
     json_close_array(w);
 }
 
+/* Of the configuration: they are not set here. */
+static void put_domains(struct json_w *w, const struct domain_rules *rules)
+{
+    json_key(w, "domains");
+    json_open_array(w);
+    for (size_t i = 0; rules && i < rules->count; i++) {
+        json_open(w);
+        json_kv_text(w, "domain", rules->rule[i].pattern);
+        json_kv_int(w, "every_ms", rules->rule[i].every_ms);
+        json_close(w);
+    }
+    json_close_array(w);
+}
+
 static void on_limits(struct call *c)
 {
     if (call_failed(c))
@@ -56,6 +73,7 @@ static void on_limits(struct call *c)
     put_limits(&w, "tenants", LIMIT_TENANT, c);
     put_limits(&w, "sites", LIMIT_SITE, c);
     put_limits(&w, "webhooks", LIMIT_WEBHOOK, c);
+    put_domains(&w, c->api->config.domains);
     json_key(&w, "requests");
     caps_put(&w, c->api);
     json_close(&w);
@@ -215,15 +233,19 @@ static void on_hook_bounds(struct call *c)
     answer_json(c->request, 200, &body, NULL);
 }
 
-static void effective_of_webhook(struct api *a, struct request *r, struct span webhook)
+static bool stands_alone(struct request *r, bool both)
 {
     struct span other;
-    if (request_query(r, "tenant", &other) || request_query(r, "site", &other) ||
-        request_query(r, "class", &other)) {
-        answer_problem(r, 400, "bad_parameter",
-                       "webhook stands alone: tenant, site and class are of a queue");
-        return;
-    }
+    if (!both && !request_query(r, "tenant", &other) && !request_query(r, "site", &other) &&
+        !request_query(r, "class", &other))
+        return true;
+    answer_problem(r, 400, "bad_parameter",
+                   "webhook and domain stand alone: tenant, site and class are of a queue");
+    return false;
+}
+
+static void effective_of_webhook(struct api *a, struct request *r, struct span webhook)
+{
     struct call *c = call_new(a, r, SPAN_NONE);
     struct hook_bounds *b = arena_new_of(c->op.arena, struct hook_bounds);
     *b = (struct hook_bounds){.id = arena_keep(c->op.arena, webhook)};
@@ -231,12 +253,58 @@ static void effective_of_webhook(struct api *a, struct request *r, struct span w
     call_work(c, STORE_WRITE, run_hook_bounds, b, on_hook_bounds);
 }
 
+/* What holds for requests without a browser: the longest of what is configured for all and for this host. */
+static void put_every(struct json_w *w, const char *key, int64_t usual_ms,
+                      const struct domain_rule *rule, const char *setting)
+{
+    bool slower = rule && rule->every_ms > usual_ms;
+    json_key(w, key);
+    json_open(w);
+    json_kv_int(w, "every_ms", slower ? rule->every_ms : usual_ms);
+    json_kv_cstr(w, "wins", slower ? "fetch.domains" : setting);
+    json_close(w);
+}
+
+static void effective_of_domain(struct api *a, struct request *r, struct span domain)
+{
+    const struct api_config *config = &a->config;
+    const struct domain_rule *rule = domain_rule_of(config->domains, domain);
+    struct span odd = domain;
+    bool fine = domain.n > 0 && domain.n <= 253;
+    for (size_t i = 0; i < odd.n; i++)
+        fine = fine && (isalnum((unsigned char)odd.p[i]) || strchr(".-:[]_", odd.p[i]));
+    if (!fine) {
+        answer_problem(r, 400, "bad_parameter",
+                       "domain must be the name of a host, such as api.example.org");
+        return;
+    }
+    struct buf body = answer_buf();
+    struct json_w w = json_w(&body);
+    json_open(&w);
+    json_kv_cstr(&w, "object", "effective_limits");
+    json_kv_text(&w, "domain", domain);
+    json_kv_text(&w, "rule", rule ? rule->pattern : SPAN_NONE);
+    put_every(&w, "pages", config->fetch_every_ms, rule, "fetch.interval");
+    put_every(&w, "media", config->media_every_ms, rule, "media.interval");
+    json_kv_int(&w, "connections", FETCH_AT_ONCE);
+    json_kv_int(&w, "next_in_ms",
+                config->host_turn_ms ? config->host_turn_ms(config->ctx, domain) : 0);
+    json_close(&w);
+    buf_add_char(&body, '\n');
+    answer_json(r, 200, &body, NULL);
+}
+
 /* "interactive", "normal-7": with the share of a site on many hosts. */
 void limits_effective(struct api *a, struct request *r, struct span id)
 {
-    struct span webhook;
-    if (request_query(r, "webhook", &webhook)) {
-        effective_of_webhook(a, r, webhook);
+    struct span webhook, domain;
+    bool of_webhook = request_query(r, "webhook", &webhook),
+         of_domain = request_query(r, "domain", &domain);
+    if ((of_webhook || of_domain) && !stands_alone(r, of_webhook && of_domain))
+        return;
+    if (of_webhook || of_domain) {
+        (of_webhook ? effective_of_webhook
+                    : effective_of_domain)(a, r, of_webhook ? webhook : domain);
         return;
     }
     struct span tenant = SPAN("default"), site = SPAN("x"), class = SPAN("normal");

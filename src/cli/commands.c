@@ -202,7 +202,7 @@ static const struct command commands[] = {
 
     {"limits", "show", "", SERVED, limits_run, "all limits above queues"},
     {"limits", "set", "all|tenant|site|webhook [NAME]", SERVED WHY " max-running weight every burst ", limits_run, "changes one"},
-    {"limits", "explain", "[webhook ID]", SERVED " tenant site class ", limits_run, "which limit wins, and why"},
+    {"limits", "explain", "[webhook ID|domain HOST]", SERVED " tenant site class ", limits_run, "which limit wins, and why"},
 
     {"breakers", "list", "", SERVED " kind state all ", breakers_run, "those that are not simply closed"},
     {"breakers", "show", "KEY", SERVED, breakers_run, "one of them"},

@@ -37,6 +37,10 @@ static void print_limits(struct cli *c, struct json root)
         print_limit(c, "site", i.value);
     for (struct json_iter i = json_each(json_get(root, SPAN("webhooks"))); json_next(&i);)
         print_limit(c, "webhook", i.value);
+    for (struct json_iter i = json_each(json_get(root, SPAN("domains"))); json_next(&i);)
+        printf("%-7s  %-32s  %8s  %8s  %6s  one in %lld ms\n", "domain",
+               cli_printable(c, lanes_text(i.value, "domain")), "-", "-", "-",
+               lanes_number(i.value, "every_ms"));
 }
 
 static void explain(struct cli *c, struct json root)
@@ -128,12 +132,37 @@ static void explain_webhook(struct cli *c, struct json root)
         printf("%-10s %s\n", "now", cli_printable(c, trouble));
 }
 
+static void explain_domain(struct cli *c, struct json root)
+{
+    struct span rule = lanes_text(root, "rule");
+    printf("%-10s %s\n", "domain", cli_printable(c, lanes_text(root, "domain")));
+    printf("%-10s %s\n", "rule", rule.n ? cli_printable(c, rule) : "none of fetch.domains");
+    printf("%-10s one in %lld ms (%s)\n", "pages", lanes_number(root, "pages.every_ms"),
+           cli_printable(c, lanes_text(root, "pages.wins")));
+    printf("%-10s one in %lld ms (%s)\n", "media", lanes_number(root, "media.every_ms"),
+           cli_printable(c, lanes_text(root, "media.wins")));
+    printf("%-10s in %lld ms, on one of %lld connections\n", "next",
+           lanes_number(root, "next_in_ms"), lanes_number(root, "connections"));
+}
+
+static int explain_one(struct cli *c, struct service *s)
+{
+    bool domain = strcmp(c->words[2], "domain") == 0;
+    struct buf path = BUF(4096);
+    buf_fmt(&path, "/v1/limits/effective?%s=", c->words[2]);
+    text_add_url_escaped(&path, span_of(c->words[3]));
+    buf_add_char(&path, '\0');
+    int code = path.failed ? cli_usage("limits", "a name is too long")
+                           : lanes_ask(c, s, "GET", path.p, SPAN_NONE,
+                                       domain ? explain_domain : explain_webhook);
+    buf_free(&path);
+    return code;
+}
+
 static int run_explain(struct cli *c, struct service *s)
 {
     if (c->word_count == 4)
-        return lanes_ask(c, s, "GET",
-                         arena_fmt(c->arena, "/v1/limits/effective?webhook=%s", c->words[3]),
-                         SPAN_NONE, explain_webhook);
+        return explain_one(c, s);
     const char *tenant = c->tenant ? c->tenant : "default", *site = c->site ? c->site : "x";
     const char *class = c->class ? c->class : "normal";
     struct buf path = BUF(4096);
@@ -162,8 +191,9 @@ int limits_run(struct cli *c)
         path = limit_path(c);
         code = path ? check_limits(c) : EXIT_USAGE;
     } else if (action == L_EXPLAIN && c->word_count == 4 &&
-               strcmp(c->words[2], "webhook") == 0 &&
-               lane_word_is_plain(span_of(c->words[3]))) {
+               ((strcmp(c->words[2], "webhook") == 0 &&
+                 lane_word_is_plain(span_of(c->words[3]))) ||
+                strcmp(c->words[2], "domain") == 0)) {
         code = c->tenant || c->site || c->class
                    ? cli_usage("limits", "--tenant, --site and --class are of a queue")
                    : EXIT_DONE;

@@ -10,7 +10,9 @@
 #include "browser/browser.h"
 #include "browser/launch.h"
 #include "core/metrics.h"
+#include "net/domains.h"
 #include "net/egress.h"
+#include "net/fetch.h"
 #include "os/clock.h"
 #include "os/files.h"
 #include "os/random.h"
@@ -47,6 +49,7 @@ struct node {
     struct waker *waker;
     struct browsers *browsers;
     struct fetcher *fetcher;
+    struct domain_rules domains; /* borrowed by the fetcher and the API */
     struct pool *pool;
     struct schedules *schedules;
     struct webhooks *webhooks;
@@ -575,6 +578,16 @@ static size_t browsers(void *ctx, struct api_browser *out, size_t most)
     return count;
 }
 
+static int64_t host_turn_ms(void *ctx, struct span host)
+{
+    const struct node *n = ctx;
+    struct buf url = BUF(512);
+    buf_fmt(&url, "https://%.*s/", SP(host));
+    int64_t ms = fetcher_turn_ms(n->fetcher, buf_span(&url));
+    buf_free(&url);
+    return ms;
+}
+
 static void cancelled(void *ctx, struct span job_id, bool force)
 {
     struct node *n = ctx;
@@ -761,8 +774,11 @@ static err start_pool(struct node *n, struct fault *f)
     struct fetch_config fetch = {.egress_fd = ROLE_PEER_FD,
                                  .contact = SETTING_S(s, fetch, contact),
                                  .interval_ms = SETTING(s, fetch, interval),
+                                 .domains = &n->domains,
                                  .body_max = (size_t)SETTING(s, fetch, body_max)};
-    err e = fetcher_start(&n->fetcher, n->loop, &fetch, f);
+    err e = domain_rules_read(SETTING_S(s, fetch, domains), &n->domains, f);
+    if (!e)
+        e = fetcher_start(&n->fetcher, n->loop, &fetch, f);
     if (e)
         return e;
     struct pool_config c = {.workers_at_start = (int)SETTING(s, worker, count),
@@ -874,6 +890,10 @@ static err start_api(struct node *n, struct fault *f)
                            .workers_scale = workers_scale,
                            .workers_scale_view = workers_scale_view,
                            .browser_recycle = browser_recycle,
+                           .domains = &n->domains,
+                           .fetch_every_ms = SETTING(s, fetch, interval),
+                           .media_every_ms = SETTING(s, media, interval),
+                           .host_turn_ms = host_turn_ms,
                            .cancelled = cancelled,
                            .clock = clock_of,
                            .webhook_changed = webhook_changed,

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "net/address.h"
 #include "net/curl.h"
+#include "net/domains.h"
 #include "net/egress.h"
 #include "os/clock.h"
 #include "os/secret.h"
@@ -22,9 +23,8 @@ enum {
     URL_MAX = 8 * 1024,
     NAME_MAX_SIZE = 256,
     CONNS_KEPT = 16, /* idle connections */
-    CONNS_PER_HOST = 4,
-    PLACES = 256, /* origins whose last request is remembered */
-    KEPT = 64,    /* answers that serve again */
+    PLACES = 256,    /* origins whose last request is remembered */
+    KEPT = 64,       /* answers that serve again */
     KEPT_BODY_MAX = 512 * 1024,
     HTTP_PORT = 80,
     HTTPS_PORT = 443,
@@ -499,7 +499,8 @@ static int64_t take_turn(struct fetcher *fr, const struct origin *o, int64_t int
     mono now = loop_now(fr->loop);
     struct place *p = place_of(fr, o);
     int64_t wait = mono_left(p->next, now);
-    p->next = mono_add(wait > 0 ? p->next : now, interval_ms);
+    int64_t every_ms = domain_every_ms(fr->config.domains, span_of(o->host), interval_ms);
+    p->next = mono_add(wait > 0 ? p->next : now, every_ms);
     return wait > 0 ? wait : 0;
 }
 
@@ -757,7 +758,7 @@ static void open_multi(struct fetcher *fr)
     curl_multi_setopt(fr->multi, CURLMOPT_MAXCONNECTS, (long)CONNS_KEPT);
     curl_multi_setopt(fr->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
                       fr->config.host_connections ? (long)fr->config.host_connections
-                                                  : (long)CONNS_PER_HOST);
+                                                  : (long)FETCH_AT_ONCE);
 }
 
 err fetcher_start(struct fetcher **out, struct loop *l, const struct fetch_config *config,

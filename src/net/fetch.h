@@ -20,13 +20,17 @@
 
 struct fetcher;
 struct fetch; /* a request under way */
+struct domain_rules;
 
+enum { FETCH_AT_ONCE = 4 };
 struct fetch_config {
     int egress_fd;       /* control socket to egress; borrowed */
     struct span contact; /* URL in the User-Agent: who asks, and where to complain */
     int64_t interval_ms; /* least time between two requests to one origin */
     size_t body_max;
-    int64_t host_connections; /* at once to one host; 0: four */
+    int64_t host_connections; /* at once to one host; 0: FETCH_AT_ONCE */
+    const struct domain_rules
+        *domains; /* hosts that are asked more rarely; NULL: none; borrowed */
 };
 MUST_USE err fetcher_start(struct fetcher **out, struct loop *l,
                            const struct fetch_config *config, struct fault *f);

@@ -1,5 +1,6 @@
 #include "upkeep/config.h"
 
+#include "net/domains.h"
 #include "os/files.h"
 #include "os/sandbox.h"
 
@@ -113,6 +114,9 @@ err config_load(struct arena *a, const char *path, const char *const *set, struc
         e = read_file(a, out_file, &read, f);
     for (; !e && set && *set; set++)
         e = settings_set(&read, a, span_of(*set), f);
+    struct domain_rules domains;
+    if (!e)
+        e = domain_rules_read(SETTING_S(&read, fetch, domains), &domains, f);
     if (!e)
         *out = read;
     return e;

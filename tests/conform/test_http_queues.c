@@ -316,6 +316,16 @@ static void limits_are_set_seen_and_explained(void **state)
            "effective_limits", "queue", "press/x/bulk", "exists", "true", "max_running.value",
            "2", "max_running.wins", "workers", "rate.wins", "null", "share.tenant_weight",
            "100", "share.queue_weight", "100");
+    EXPECT("GET", "/v1/limits/effective?domain=slow.example.org", "", 200, "object",
+           "effective_limits", "rule", "*.example.org", "pages.every_ms", "9000", "pages.wins",
+           "fetch.domains", "media.wins", "fetch.domains", "connections", "4");
+    EXPECT("GET", "/v1/limits/effective?domain=example.com", "", 200, "rule", "null",
+           "pages.every_ms", "2000", "pages.wins", "fetch.interval", "media.every_ms", "500",
+           "media.wins", "media.interval");
+    EXPECT("GET", "/v1/limits/effective?domain=a%20b", "", 400, "code", "bad_parameter");
+    EXPECT("GET", "/v1/limits/effective?domain=", "", 400, "code", "bad_parameter");
+    EXPECT("GET", "/v1/limits/effective?domain=example.com&site=x", "", 400, "code",
+           "bad_parameter");
     EXPECT("PUT", "/v1/limits/tenants/press", "{\"max_running\":1,\"weight\":50}", 200,
            "object", "limits");
     EXPECT("GET", "/v1/limits/effective?tenant=press&class=bulk", "", 200, "max_running.value",

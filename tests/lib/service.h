@@ -345,6 +345,8 @@ static void start_api(struct task *t)
     static char files[512];
     struct fault f = {0};
     snprintf(files, sizeof files, "%s/files", server.folder);
+    static const struct domain_rules domains = {.rule = {{{"*.example.org", 13}, 9000}},
+                                                .count = 1};
     struct api_config config = {
         .listeners = {server.listeners[0], server.listeners[1]},
         .body_max = server.body_max,
@@ -368,6 +370,9 @@ static void start_api(struct task *t)
         .browser_recycle = on_recycle,
         .cancelled = on_cancelled,
         .clock = on_clock,
+        .domains = &domains,
+        .fetch_every_ms = 2000,
+        .media_every_ms = 500,
     };
     struct schedules_config schedules = {
         .loop = server.loop, .store = server.store, .cancelled = on_cancelled};

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "net/address.h"
+#include "net/domains.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -246,6 +247,51 @@ static void a_mapped_address_is_the_one_it_maps(void **state)
     assert_memory_equal(&a, &plain, sizeof a);
 }
 
+/* ---- how rarely hosts are asked ---- */
+
+static void the_slowest_rule_that_matches_a_host_holds(void **state)
+{
+    (void)state;
+    struct domain_rules r;
+    assert_int_equal(
+        domain_rules_read(SPAN("example.org=5s  *.example.org=1s *.cdn.example.org=2500ms"), &r,
+                          NULL),
+        E_OK);
+    assert_int_equal(r.count, 3);
+    assert_int_equal(domain_every_ms(&r, SPAN("example.org"), 2000), 5000);
+    assert_int_equal(domain_every_ms(&r, SPAN("EXAMPLE.org"), 9000),
+                     9000); /* never more often */
+    assert_int_equal(domain_every_ms(&r, SPAN("a.example.org"), 500), 1000);
+    assert_int_equal(domain_every_ms(&r, SPAN("b.cdn.example.org"), 500), 2500);
+    assert_int_equal(domain_every_ms(&r, SPAN("myexample.org"), 500), 500);
+    assert_int_equal(domain_every_ms(NULL, SPAN("example.org"), 500), 500);
+    assert_null(domain_rule_of(&r, SPAN("example.com")));
+    assert_int_equal(domain_rules_read(SPAN(""), &r, NULL), E_OK);
+    assert_int_equal(r.count, 0);
+}
+
+static void a_rule_that_is_none_is_named_and_changes_nothing(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"example.org",     "=5s",
+                                        "example.org=",    "example.org=fast",
+                                        "exa mple.org=1s", "example.org=0s",
+                                        "example.org=2h",  "*=1s",
+                                        "a*.org=1s",       "http://example.org=1s"};
+    struct domain_rules r = {.count = 7};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct fault f = {0};
+        assert_int_equal(domain_rules_read(span_of(wrong[i]), &r, &f), E_CONFIG);
+        assert_non_null(strstr(f.words, "fetch.domains"));
+    }
+    struct buf many = BUF(4096);
+    for (int i = 0; i <= DOMAIN_RULES_MAX; i++)
+        buf_fmt(&many, "h%d.example=1s ", i);
+    assert_int_equal(domain_rules_read(buf_span(&many), &r, NULL), E_CONFIG);
+    assert_int_equal(r.count, 7);
+    buf_free(&many);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +302,8 @@ int main(void)
         cmocka_unit_test(names),
         cmocka_unit_test(split),
         cmocka_unit_test(matches),
+        cmocka_unit_test(the_slowest_rule_that_matches_a_host_holds),
+        cmocka_unit_test(a_rule_that_is_none_is_named_and_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "net/domains.h"
 #include "net/fetch.h"
 #include "net/robots.h"
 #include "os/files.h"
@@ -133,6 +134,7 @@ static void answer(int fd, struct span head)
 static struct {
     struct loop *loop;
     struct fetcher *fetcher;
+    const struct domain_rules *domains;
     struct timer *late;
 } world;
 
@@ -220,6 +222,7 @@ static void open_fetcher(int64_t interval_ms)
     struct fetch_config c = {.egress_fd = egress_control,
                              .contact = SPAN("https://example.org/bot"),
                              .interval_ms = interval_ms,
+                             .domains = world.domains,
                              .body_max = BODY_MAX};
     assert_int_equal(fetcher_start(&world.fetcher, world.loop, &c, NULL), E_OK);
     fetcher_egress_hello(world.fetcher);
@@ -377,12 +380,22 @@ static void turns(void **state)
         assert_int_equal(ask("/ok", 3000), E_OK);
     int64_t took = loop_now(world.loop).ms - start.ms;
     assert_true(took >= 450 && took < 5000);
-    /* A redirect is a request as well. */
-    start = loop_now(world.loop);
+    /* A redirect is a request as well: these were five. */
     assert_int_equal(ask("/to/ok", 3000), E_OK);
     took = loop_now(world.loop).ms - start.ms;
-    assert_true(took >= 400 && took < 5000);
+    assert_true(took >= 950 && took < 10000);
+    /* A host that is to be asked more rarely than others is. */
+    static const struct domain_rules rules = {.rule = {{{"127.0.0.1", 9}, 600}}, .count = 1};
     fetcher_free(&world.fetcher);
+    world.domains = &rules;
+    open_fetcher(10);
+    start = loop_now(world.loop);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(ask("/ok", 3000), E_OK);
+    took = loop_now(world.loop).ms - start.ms;
+    assert_true(took >= 590 && took < 5000);
+    fetcher_free(&world.fetcher);
+    world.domains = NULL;
     open_fetcher(0);
 }
 

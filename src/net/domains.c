@@ -1,0 +1,61 @@
+#include "net/domains.h"
+
+#include "base/when.h"
+#include "net/address.h"
+
+static bool is_pattern(struct span host)
+{
+    if (span_starts(host, SPAN("*.")))
+        host = span_cut(host, 2, host.n);
+    for (size_t i = 0; i < host.n; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]",
+                    host.p[i]) ||
+            !host.p[i])
+            return false;
+    return host.n > 0;
+}
+
+static bool read_rule(struct span word, struct domain_rule *out)
+{
+    size_t at = span_find_char(word, '=');
+    out->pattern = span_cut(word, 0, at);
+    return at < word.n && is_pattern(out->pattern) &&
+           when_duration(span_cut(word, at + 1, word.n), &out->every_ms) && out->every_ms > 0 &&
+           out->every_ms <= DOMAIN_EVERY_MAX_MS;
+}
+
+err domain_rules_read(struct span words, struct domain_rules *out, struct fault *f)
+{
+    struct domain_rules read = {.count = 0};
+    struct span word;
+    while (span_next(&words, ' ', &word)) {
+        if (!word.n)
+            continue;
+        if (read.count == DOMAIN_RULES_MAX)
+            return fail(f, E_CONFIG, "fetch.domains names more than %d hosts",
+                        DOMAIN_RULES_MAX);
+        if (!read_rule(word, &read.rule[read.count++]))
+            return fail(f, E_CONFIG,
+                        "fetch.domains: '%.*s' is not HOST=TIME of at most 1h, such as "
+                        "example.org=5s or *.example.org=1s",
+                        SP(span_cut(word, 0, 100)));
+    }
+    *out = read;
+    return E_OK;
+}
+
+const struct domain_rule *domain_rule_of(const struct domain_rules *rules, struct span host)
+{
+    const struct domain_rule *slowest = NULL;
+    for (size_t i = 0; rules && i < rules->count; i++)
+        if (address_host_matches(host, rules->rule[i].pattern) &&
+            (!slowest || rules->rule[i].every_ms > slowest->every_ms))
+            slowest = &rules->rule[i];
+    return slowest;
+}
+
+int64_t domain_every_ms(const struct domain_rules *rules, struct span host, int64_t every_ms)
+{
+    const struct domain_rule *rule = domain_rule_of(rules, host);
+    return rule && rule->every_ms > every_ms ? rule->every_ms : every_ms;
+}
