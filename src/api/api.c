@@ -344,6 +344,12 @@ static const char *public_words(err e, const struct fault *f, bool ours)
 
 void answer_fault(struct request *r, err e, const struct fault *f)
 {
+    answer_fault_also(r, e, f, "");
+}
+
+void answer_fault_also(struct request *r, err e, const struct fault *f, const char *also)
+{
+    char words[2 * sizeof f->words];
     if (e ==
         E_SESSION) { /* not the site's refusal: nobody is there whom a job could be given */
         answer_problem(r, 409, "session_unavailable", "%s", f->words);
@@ -354,18 +360,24 @@ void answer_fault(struct request *r, err e, const struct fault *f)
     bool ours = class != ERR_FINAL && class != ERR_WAIT;
     if (ours || e == E_DISK_FULL)
         log_error("api.failed", F_X("result", e), F_C("why", f->words), F_S("request", r->id));
+    snprintf(words, sizeof words, "%s%s", public_words(e, f, ours), also);
     if (class == ERR_WAIT || class == ERR_RETRY)
-        answer_later(r, err_http(e), fault_code(e), public_words(e, f, ours), f->wait_ms);
+        answer_later(r, err_http(e), fault_code(e), words, f->wait_ms);
     else
-        answer_problem(r, err_http(e), fault_code(e), "%s", public_words(e, f, ours));
+        answer_problem(r, err_http(e), fault_code(e), "%s", words);
 }
 
 bool call_failed(struct call *c)
 {
+    return call_failed_also(c, "");
+}
+
+bool call_failed_also(struct call *c, const char *also)
+{
     if (c->op.result == E_STALE)
         answer_problem(c->request, 412, "precondition_failed", "%s", c->op.fault.words);
     else if (c->op.result)
-        answer_fault(c->request, c->op.result, &c->op.fault);
+        answer_fault_also(c->request, c->op.result, &c->op.fault, also);
     return c->op.result != E_OK;
 }
 

@@ -61,7 +61,7 @@ void breaker_of_lane(struct breaker_view *out, const struct lane_view *lane, wal
     out->troubled = b->state != BREAKER_CLOSED || b->fails || b->trips || out->forced;
     out->ready = lane->ready;
     out->active = lane->active;
-    lane_breaker_trouble(&words, lane);
+    lane_breaker_trouble(&words, lane, now);
     say(out, &words);
 }
 

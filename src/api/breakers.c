@@ -7,7 +7,6 @@
 #include "api/view.h"
 
 #include "base/need.h"
-#include "os/clock.h"
 
 enum {
     LIST_LIMIT = 50,
@@ -214,7 +213,7 @@ static void answer_found(struct call *c, const struct breaker_list *l)
 static void on_queues(struct call *c)
 {
     struct breaker_list *l = c->more;
-    wall now = clock_wall();
+    wall now = store_thread_now(c->api->store);
     if (call_failed(c))
         return;
     for (size_t i = 0; i < c->op.out.lanes.count; i++) {
@@ -381,7 +380,7 @@ void breakers_store_act(struct api *a, struct request *r, struct span id)
 struct site_act {
     struct span site;
     struct lane_change change;
-    int64_t ttl_s, count; /* queues so far */
+    int64_t ttl_s, count, done; /* queues so far; of them those whose transaction is done */
     char at[LANE_NAME];
     bool dry, ended;
 };
@@ -425,8 +424,10 @@ static err run_site(struct store *s, void *args, struct arena *a, wall now, stru
 {
     struct site_act *act = args;
     (void)a;
-    return next_lanes(s, (struct lanes_query){.site = act->site}, act->at, &act->ended, now,
-                      act_on_lane, act, f);
+    err e = next_lanes(s, (struct lanes_query){.site = act->site}, act->at, &act->ended, now,
+                       act_on_lane, act, f);
+    act->done = e ? act->done : act->count;
+    return e;
 }
 
 static void on_site_act(struct call *c)
@@ -435,7 +436,12 @@ static void on_site_act(struct call *c)
     static const char *const names[] = {[LANE_ACT_BREAKER_OPEN] = "open",
                                         [LANE_ACT_BREAKER_CLOSE] = "close",
                                         [LANE_ACT_BREAKER_RESET] = "reset"};
-    if (call_failed(c))
+    char also[120] = "";
+    if (act->done > 0 && !act->dry)
+        snprintf(also, sizeof also,
+                 "; %lld queues of the site are done: ask again, it does all of them",
+                 (long long)act->done);
+    if (call_failed_also(c, also))
         return;
     if (!act->ended)
         call_work(c, STORE_WRITE, run_site, act, on_site_act);
@@ -458,7 +464,7 @@ static void act_on_site(struct api *a, struct request *r, struct span site, enum
     act->change = c->change;
     act->change.act = what;
     if (held)
-        act->change.until_ms = clock_wall().ms + act->ttl_s * 1000;
+        act->change.hold_ms = act->ttl_s * 1000;
     c->more = act;
     call_work(c, STORE_WRITE, run_site, act, on_site_act);
 }
@@ -556,7 +562,7 @@ static void act_by_hand(struct api *a, struct request *r, enum hand_of of, struc
     h->change.by = c->change.by;
     h->change.why = c->change.why;
     if (act == HAND_OPEN)
-        h->change.until_ms = clock_wall().ms + ttl_s * 1000;
+        h->change.hold_ms = ttl_s * 1000;
     call_work(c, STORE_WRITE, run_hand, h, on_hand);
 }
 

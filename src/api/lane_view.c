@@ -33,7 +33,7 @@ static void add_until(struct buf *out, int64_t ms)
         buf_fmt(out, " until %s", when_text((wall){ms}, when));
 }
 
-void lane_breaker_trouble(struct buf *out, const struct lane_view *lane)
+void lane_breaker_trouble(struct buf *out, const struct lane_view *lane, wall now)
 {
     if (lane->breaker.state == BREAKER_CLOSED)
         return;
@@ -46,7 +46,10 @@ void lane_breaker_trouble(struct buf *out, const struct lane_view *lane)
     } else {
         buf_fmt(out, "the site failed too often in a row (opened %lld times)",
                 (long long)lane->breaker.trips);
-        add_until(out, lane->breaker.until_ms);
+        if (lane->breaker.until_ms > now.ms)
+            add_until(out, lane->breaker.until_ms);
+        else /* the time is over, and nothing has started since */
+            buf_add_text(out, "; its next job tries whether it is back");
     }
 }
 
@@ -69,7 +72,7 @@ void lane_trouble(struct buf *out, const struct lane_view *lane, wall now)
                  &lane->pause);
     if (lane->breaker.state != BREAKER_CLOSED) {
         next(out, before);
-        lane_breaker_trouble(out, lane);
+        lane_breaker_trouble(out, lane, now);
     }
     if (lane->blocked_until_ms > now.ms) {
         next(out, before);

@@ -289,7 +289,7 @@ static void act_breaker(struct api *a, struct request *r, struct span lane, enum
     if (!read_name(c, lane) || !queues_read_note(c, held, held ? &ttl_s : NULL))
         return;
     if (held)
-        c->change.until_ms = clock_wall().ms + ttl_s * 1000;
+        c->change.hold_ms = ttl_s * 1000;
     change(c);
 }
 

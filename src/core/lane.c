@@ -223,6 +223,18 @@ void breaker_close(struct breaker *b, int64_t now_ms)
     *b = (struct breaker){.since_ms = b->since_ms};
 }
 
+struct breaker breaker_after_hold(const struct breaker *b, int64_t forced_until_ms,
+                                  int64_t now_ms)
+{
+    struct breaker after = *b;
+    if (b->state != BREAKER_OPEN || b->trips > 0 || b->until_ms != forced_until_ms ||
+        forced_until_ms <= 0 || forced_until_ms > now_ms)
+        return after;
+    become(&after, BREAKER_CLOSED, forced_until_ms);
+    after.until_ms = 0;
+    return after;
+}
+
 struct breaker_samples breaker_samples(const struct breaker *b, int64_t now_ms)
 {
     if (b->window_seen == 0 || now_ms - b->window_from_ms > BREAKER_WINDOW_MS)

@@ -53,6 +53,11 @@ void breaker_started(struct breaker *b, int64_t now_ms); /* open and due → hal
 /* By hand: open until then, or closed with nothing counted. */
 void breaker_open(struct breaker *b, int64_t until_ms, int64_t now_ms);
 void breaker_close(struct breaker *b, int64_t now_ms);
+/* As it is at `now_ms`, when a person has set it until `forced_until_ms` (0: nobody has). When that is over, what only a
+ * hand has opened is closed from then on: no probe, for the site has done nothing. With openings since the last success
+ * it goes on with a probe. */
+struct breaker breaker_after_hold(const struct breaker *b, int64_t forced_until_ms,
+                                  int64_t now_ms);
 /* Endings with a verdict in the window that is counted now, and how many of them were health errors; 0 of 0:
  * none, or the window is over. */
 struct breaker_samples {

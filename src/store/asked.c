@@ -513,7 +513,7 @@ static bool in_range(int64_t value, int64_t least, int64_t most)
            (value >= least && value <= most);
 }
 
-err asked_lane_change(const struct lane_change *c, wall now, struct fault *f)
+err asked_lane_change(const struct lane_change *c, struct fault *f)
 {
     const struct lane_settings *set = &c->settings;
     bool says_why = c->act == LANE_ACT_PAUSE || c->act == LANE_ACT_CLOSE ||
@@ -532,9 +532,8 @@ err asked_lane_change(const struct lane_change *c, wall now, struct fault *f)
             "depth 0 to %d",
             ACTIVE_MAX, DEPTH_MAX);
     if ((c->act == LANE_ACT_BREAKER_OPEN || c->act == LANE_ACT_BREAKER_CLOSE) &&
-        (c->until_ms <= now.ms || c->until_ms > now.ms + FORCE_MAX_MS))
-        return fail(f, E_BAD_INPUT,
-                    "a breaker is held by hand for a day at most, and until a time to come");
+        (c->hold_ms <= 0 || c->hold_ms > FORCE_MAX_MS))
+        return fail(f, E_BAD_INPUT, "a breaker is held by hand for a time, a day at most");
     return E_OK;
 }
 
@@ -555,7 +554,7 @@ const char *asked_lane_event(enum lane_act act)
     return names[act];
 }
 
-err asked_hand(const struct hand_change *c, wall now, struct fault *f)
+err asked_hand(const struct hand_change *c, struct fault *f)
 {
     need((unsigned)c->act < HAND_ACTS);
     if (c->by.n > LANE_NOTE || c->why.n > LANE_NOTE)
@@ -564,9 +563,8 @@ err asked_hand(const struct hand_change *c, wall now, struct fault *f)
         return E_OK;
     if (!c->why.n)
         return fail(f, E_BAD_INPUT, "say why: whoever finds it so wants to know");
-    if (c->until_ms <= now.ms || c->until_ms > now.ms + FORCE_MAX_MS)
-        return fail(f, E_BAD_INPUT,
-                    "a breaker is held by hand for a day at most, and until a time to come");
+    if (c->hold_ms <= 0 || c->hold_ms > FORCE_MAX_MS)
+        return fail(f, E_BAD_INPUT, "a breaker is held by hand for a time, a day at most");
     return E_OK;
 }
 

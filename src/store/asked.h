@@ -98,9 +98,9 @@ MUST_USE err asked_session(const struct session_add *a, struct fault *f);
 MUST_USE err asked_rotation(const struct session_cookies *a, struct span print_before,
                             const char *print, struct fault *f);
 
-MUST_USE err asked_lane_change(const struct lane_change *c, wall now, struct fault *f);
+MUST_USE err asked_lane_change(const struct lane_change *c, struct fault *f);
 const char *asked_lane_event(enum lane_act act); /* "lane.paused" */
-MUST_USE err asked_hand(const struct hand_change *c, wall now, struct fault *f);
+MUST_USE err asked_hand(const struct hand_change *c, struct fault *f);
 const char *asked_hand_event(enum hand_act act); /* "breaker.opened" */
 /* Why a session cannot be closed, whose breaker is: E_CONFLICT; E_OK: it can. Each 0 or not. */
 MUST_USE err asked_session_closes(struct span id, bool cookies, bool refused, bool expired,

@@ -30,7 +30,7 @@ struct hand_change {
     enum hand_of of;
     struct span key; /* session: id, or its name when no other site has it; webhook: id */
     enum hand_act act;
-    int64_t until_ms; /* HAND_OPEN: at most a day from now */
+    int64_t hold_ms; /* HAND_OPEN: for how long from when the store does it, at most a day */
     struct span by, why;
 };
 /* E_NOT_FOUND; E_BAD_INPUT; E_CONFLICT: two sessions of that name; to close: the site refuses the session, its

@@ -100,7 +100,7 @@ enum lane_act {
     LANE_ACT_RESUME,
     LANE_ACT_CLOSE, /* takes no more jobs; with by and why */
     LANE_ACT_OPEN,
-    LANE_ACT_BREAKER_OPEN, /* until_ms: for how long it is held so, at most a day */
+    LANE_ACT_BREAKER_OPEN, /* hold_ms: for how long it is held so, at most a day; then closed by itself */
     LANE_ACT_BREAKER_CLOSE,
     LANE_ACT_BREAKER_RESET, /* closed, errors and openings forgotten, by itself again */
     LANE_ACT_UNBLOCK,       /* forgets that the site asked to wait */
@@ -111,7 +111,7 @@ struct lane_change {
     struct span name;
     enum lane_act act;
     struct lane_settings settings; /* LANE_ACT_SET */
-    int64_t until_ms;
+    int64_t hold_ms; /* from when the store does it, by its clock: nobody else's has to agree */
     struct span by, why;
 };
 /* E_BAD_INPUT. What is as wanted already is E_OK and changes nothing. */

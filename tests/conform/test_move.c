@@ -37,7 +37,7 @@ static void hold(enum hand_of of, const char *key)
     struct hand_change c = {.of = of,
                             .key = span_of(key),
                             .act = HAND_OPEN,
-                            .until_ms = w->now + 5LL * HOUR,
+                            .hold_ms = 5LL * HOUR,
                             .by = SPAN("bert"),
                             .why = SPAN("a new device")};
     begin();
@@ -58,7 +58,7 @@ static void put_settings(void)
     lane_max_active("x/bulk", 3);
     lane_rate("slow/normal", 60000, 2);
     lane_act("x/bulk", LANE_ACT_PAUSE, 0);
-    lane_act("shaky/normal", LANE_ACT_BREAKER_OPEN, w->now + HOUR);
+    lane_act("shaky/normal", LANE_ACT_BREAKER_OPEN, HOUR);
 }
 
 static void put_sessions(void)

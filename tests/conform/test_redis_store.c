@@ -613,6 +613,27 @@ static void a_queue_of_a_newer_version_is_left_alone(void **state)
     ASK("HSET", "fulmar:{q}:meta", "schema", "1");
 }
 
+/* The clocks of nodes differ; a hold lasts as long as was said, by the server's. */
+static void a_hold_lasts_as_long_whatever_the_clock_of_the_node_says(void **state)
+{
+    (void)state;
+    struct redis_place *p = w->place;
+    struct store *own = w->s;
+    struct redis_config config = {.url = span_of(p->server.url), .name = SPAN("held")};
+    assert_int_equal(redis_open(&w->s, &config, &w->limits, 7, (wall){0}, &w->f), E_OK);
+    for (int64_t off = -5 * MINUTE; off <= 5 * MINUTE; off += 10 * MINUTE) {
+        w->now = view(accept_in("x/normal")).created_ms + off; /* the server's, as it were */
+        lane_act("x/normal", LANE_ACT_BREAKER_OPEN, MINUTE);
+        struct lane_view v = lane("x/normal");
+        assert_int_equal(v.hand.until_ms - v.hand.at_ms, MINUTE);
+        assert_in_range(v.breaker.until_ms - (w->now - off), MINUTE, MINUTE + 30 * SECOND);
+        assert_int_equal(v.breaker_forced_until_ms, v.breaker.until_ms); /* seen as held */
+        lane_act("x/normal", LANE_ACT_BREAKER_RESET, 0);
+    }
+    store_close(&w->s);
+    w->s = own;
+}
+
 static void time_of_the_server_goes_back_a_little_unseen_and_a_lot_openly(void **state)
 {
     (void)state;
@@ -719,6 +740,7 @@ int main(void)
         S(without_memory_nothing_comes_in_and_what_runs_ends),
         S(a_queue_of_a_newer_version_is_left_alone),
         S(an_earlier_version_finds_no_operation_by_labels),
+        S(a_hold_lasts_as_long_whatever_the_clock_of_the_node_says),
         S(time_of_the_server_goes_back_a_little_unseen_and_a_lot_openly),
     };
     maker = &store_makers[1];

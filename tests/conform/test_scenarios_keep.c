@@ -246,9 +246,9 @@ static void s73_what_was_seen_once_is_forgotten_and_gives_its_memory_back(void *
     assert_int_equal(lanes_count(), 1);
     assert_int_equal(lane("kept/normal").settings.max_active, 3);
     /* One that somebody held is, when its time has been over for long; one that somebody holds is not. */
-    lane_act("held/normal", LANE_ACT_BREAKER_OPEN, w->now + HOUR);
+    lane_act("held/normal", LANE_ACT_BREAKER_OPEN, HOUR);
     w->now += 9LL * 24 * HOUR;
-    lane_act("later/normal", LANE_ACT_BREAKER_CLOSE, w->now + HOUR);
+    lane_act("later/normal", LANE_ACT_BREAKER_CLOSE, HOUR);
     keep_house(&limits);
     assert_int_equal(lanes_count(), 2);
     assert_int_equal(lane("later/normal").settings.depth, 0);

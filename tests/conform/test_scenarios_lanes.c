@@ -389,7 +389,7 @@ static void a_breaker_says_since_when_and_how_many_failed_and_who_holds_it(void 
     assert_int_equal(lane("x/normal").breaker.since_ms, w->now);
     struct lane_change c = {.name = SPAN("x/normal"),
                             .act = LANE_ACT_BREAKER_OPEN,
-                            .until_ms = w->now + 60000,
+                            .hold_ms = 60000,
                             .by = SPAN("anna"),
                             .why = SPAN("it is moved")};
     w->now += 7;
@@ -399,18 +399,73 @@ static void a_breaker_says_since_when_and_how_many_failed_and_who_holds_it(void 
     assert_string_equal(v.hand.by, "anna");
     assert_string_equal(v.hand.why, "it is moved");
     assert_int_equal(v.hand.at_ms, w->now);
-    assert_int_equal(v.hand.until_ms, c.until_ms);
+    assert_int_equal(v.hand.until_ms, w->now + c.hold_ms);
     crash();
     assert_string_equal(lane("x/normal").hand.why, "it is moved");
-    w->now = c.until_ms;
+    w->now = v.hand.until_ms;
     assert_int_equal(lane("x/normal").hand.until_ms, 0);
-    c.until_ms += 60000;
     c.act = LANE_ACT_BREAKER_CLOSE;
     assert_int_equal(lane_change(&c), E_OK);
-    assert_int_equal(lane("x/normal").hand.until_ms, c.until_ms);
+    assert_int_equal(lane("x/normal").hand.until_ms, w->now + c.hold_ms);
     c.act = LANE_ACT_BREAKER_RESET;
     assert_int_equal(lane_change(&c), E_OK);
     assert_int_equal(lane("x/normal").hand.until_ms, 0);
+}
+
+static size_t not_closed(void)
+{
+    struct lanes_query q = {.breakers = true, .limit = 10};
+    struct lane_view *found;
+    struct span next;
+    size_t n;
+    assert_int_equal(store_lanes(w->s, &q, now(), w->a, &found, &n, &next, &w->f), E_OK);
+    return n;
+}
+
+/* Nobody blames the site for it, and no single job has to try. */
+static void what_a_hand_opened_is_closed_when_its_time_is_over(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 3; way++) {
+        int64_t until = w->now + MINUTE;
+        accept_many("x/normal", way == 1 ? 0 : 3);
+        lane_act("x/normal", LANE_ACT_BREAKER_OPEN, MINUTE);
+        assert_true(way == 1 || has_none());
+        assert_int_equal(not_closed(), 1);
+        w->now = until - 1;
+        assert_int_equal(lane("x/normal").breaker.state, BREAKER_OPEN);
+        w->now = until + SECOND;
+        if (way == 2)
+            crash();
+        struct lane_view v = lane("x/normal");
+        assert_int_equal(v.breaker.state, BREAKER_CLOSED);
+        assert_int_equal(v.breaker.since_ms, until);
+        assert_int_equal(v.breaker.trips + v.breaker_forced_until_ms, 0);
+        assert_int_equal(not_closed(), 0);
+        if (way == 1) /* with nobody waiting when it was over */
+            accept_many("x/normal", 3);
+        assert_int_equal(lane("x/normal").waiting, WAITING_WORKER);
+        assert_int_equal(outlook().startable, 3);
+        struct lease l[3];
+        for (int i = 0; i < 3; i++)
+            l[i] = start_next();
+        assert_int_equal(lane("x/normal").breaker.state, BREAKER_CLOSED);
+        for (int i = 0; i < 3; i++)
+            finish(&l[i], FAILURE_NONE);
+        lane_act("x/normal", LANE_ACT_BREAKER_RESET, 0);
+    }
+    /* What the site had opened before goes on with one that tries. */
+    w->now = open_breaker();
+    lane_act("x/normal", LANE_ACT_BREAKER_OPEN, MINUTE);
+    accept_many("x/normal", 3);
+    w->now += MINUTE;
+    assert_int_equal(lane("x/normal").breaker.state, BREAKER_OPEN);
+    assert_int_equal(outlook().startable, 1);
+    struct lease probe = start_next();
+    assert_int_equal(lane("x/normal").breaker.state, BREAKER_HALF_OPEN);
+    assert_true(has_none());
+    finish(&probe, FAILURE_NONE);
+    assert_int_equal(lane("x/normal").breaker.state, BREAKER_CLOSED);
 }
 
 /* Queues that ended something lately are found, whether it went well or not. */
@@ -638,6 +693,7 @@ static const struct CMUnitTest tests[] = {
     S(s52_a_sick_site_is_tried_once_after_a_pause_that_doubles),
     S(s52_half_of_twenty_within_ten_minutes_opens_it_as_well),
     S(a_breaker_says_since_when_and_how_many_failed_and_who_holds_it),
+    S(what_a_hand_opened_is_closed_when_its_time_is_over),
     S(those_that_counted_something_lately_are_found),
     S(s53_a_probe_that_says_nothing_is_followed_by_another),
     S(a_job_that_waits_says_how_many_are_before_it_and_when_it_starts),

@@ -129,11 +129,11 @@ static void reset_breaker(void)
 }
 static void close_breaker(void)
 {
-    lane_act("x/normal", LANE_ACT_BREAKER_CLOSE, w->now + HOUR);
+    lane_act("x/normal", LANE_ACT_BREAKER_CLOSE, HOUR);
 }
 static void forced_open(void)
 {
-    lane_act("x/normal", LANE_ACT_BREAKER_OPEN, w->now + MINUTE);
+    lane_act("x/normal", LANE_ACT_BREAKER_OPEN, MINUTE);
     accept_job();
 }
 static void paused(void)
@@ -604,7 +604,7 @@ static void s83_runnable_counts_what_nothing_but_workers_holds_up(void **state)
         if (i % 3 == 0)
             lane_act(name, LANE_ACT_PAUSE, 0);
         else if (i % 3 == 1)
-            lane_act(name, LANE_ACT_BREAKER_OPEN, w->now + MINUTE);
+            lane_act(name, LANE_ACT_BREAKER_OPEN, MINUTE);
     }
     int64_t left = 0;
     for (struct lease l; left < 2000 && outlook().runnable > 100; left++) {

@@ -683,12 +683,12 @@ static void a_locked_one_is_not_used_until_it_is_unlocked(void **state)
     assert_int_equal(lock("nobody", true), E_NOT_FOUND);
 }
 
-static err hand(enum hand_act act, const char *name, int64_t until_ms)
+static err hand(enum hand_act act, const char *name, int64_t hold_ms)
 {
     struct hand_change c = {.of = HAND_OF_SESSION,
                             .key = span_of(name),
                             .act = act,
-                            .until_ms = until_ms,
+                            .hold_ms = hold_ms,
                             .by = SPAN("anna"),
                             .why = SPAN("a new device")};
     begin();
@@ -702,7 +702,7 @@ static void one_that_is_held_by_hand_is_not_used_until_its_time_is_over(void **s
     (void)state;
     session("anna");
     accept_job("research", SEARCH);
-    assert_int_equal(hand(HAND_OPEN, "anna", w->now + 5000), E_OK);
+    assert_int_equal(hand(HAND_OPEN, "anna", 5000), E_OK);
     struct session_view v = view("anna");
     assert_int_equal(v.state, SESSION_COOLING);
     assert_string_equal(v.hand.by, "anna");
@@ -719,9 +719,9 @@ static void one_that_is_held_by_hand_is_not_used_until_its_time_is_over(void **s
     state_is("anna", SESSION_ACTIVE);
     struct lease l = lease_with("anna");
     finish(&l, FAILURE_NONE, 0);
-    assert_int_equal(hand(HAND_OPEN, "anna", w->now), E_BAD_INPUT);
-    assert_int_equal(hand(HAND_OPEN, "anna", w->now + 86400001), E_BAD_INPUT);
-    assert_int_equal(hand(HAND_OPEN, "nobody", w->now + 1), E_NOT_FOUND);
+    assert_int_equal(hand(HAND_OPEN, "anna", 0), E_BAD_INPUT);
+    assert_int_equal(hand(HAND_OPEN, "anna", 86400001), E_BAD_INPUT);
+    assert_int_equal(hand(HAND_OPEN, "nobody", 1), E_NOT_FOUND);
 }
 
 static void one_is_closed_by_hand_whatever_kept_it_but_the_site_and_its_cookies(void **state)
@@ -729,7 +729,7 @@ static void one_is_closed_by_hand_whatever_kept_it_but_the_site_and_its_cookies(
     (void)state;
     session("anna");
     accept_job("research", SEARCH);
-    assert_int_equal(hand(HAND_OPEN, "anna", w->now + 5000), E_OK);
+    assert_int_equal(hand(HAND_OPEN, "anna", 5000), E_OK);
     none_starts();
     assert_int_equal(hand(HAND_CLOSE, "anna", 0), E_OK); /* its lane is looked at again */
     assert_int_equal(outlook().startable, 1);

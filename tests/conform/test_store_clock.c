@@ -3,6 +3,7 @@
 #include "../lib/calls.h"
 #include "core/metrics.h"
 #include "store/clock.h"
+#include "store/lanes.h"
 
 #include <stdatomic.h>
 
@@ -245,6 +246,33 @@ static void time_goes_on_over_a_restart_with_a_clock_that_was_set_back(void **st
     call_free(&view);
 }
 
+/* The store's time and the one of the wall are apart when somebody has set the clock: a hold lasts as long as was said. */
+static void a_hold_lasts_as_long_whatever_is_done_to_the_clock(void **state)
+{
+    (void)state;
+    struct fault f = {0};
+    struct store *s = NULL;
+    struct arena *a = arena_new(1 << 20);
+    struct lane_view v;
+    struct lane_change c = {.name = SPAN("x/normal"),
+                            .act = LANE_ACT_BREAKER_OPEN,
+                            .hold_ms = 60 * SECOND,
+                            .why = SPAN("a drill")};
+    wall now = real_now();
+    assert_int_equal(store_open(&s, w->dir, &w->config.limits, 1, now, &f), E_OK);
+    for (int64_t off = -5 * 60 * SECOND; off <= 5 * 60 * SECOND; off += 10 * 60 * SECOND) {
+        now.ms += SECOND;
+        store_clock_tell(s, off);
+        assert_int_equal(store_begin(s, &f), E_OK);
+        assert_int_equal(store_lane_change(s, &c, now, &f), E_OK);
+        assert_int_equal(store_commit(s, &f), E_OK);
+        assert_int_equal(store_lane(s, c.name, now, a, &v, &f), E_OK);
+        assert_int_equal(v.breaker.until_ms, now.ms + 60 * SECOND);
+    }
+    store_close(&s);
+    arena_free(&a);
+}
+
 /* In a store where nothing happens the time is kept as well. */
 static void time_is_kept_while_nothing_happens(void **state)
 {
@@ -278,6 +306,7 @@ int main(void)
         T(s70_a_lease_ends_though_the_clock_was_set_back),
         T(s70_a_rate_grants_no_more_whatever_is_done_to_the_clock),
         T(a_job_with_a_time_of_its_own_starts_by_the_clock_on_the_wall),
+        T(a_hold_lasts_as_long_whatever_is_done_to_the_clock),
         T(time_is_kept_while_nothing_happens),
         T(time_goes_on_over_a_restart_with_a_clock_that_was_set_back),
     };

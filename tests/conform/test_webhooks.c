@@ -862,12 +862,12 @@ static void a_callback_whose_webhook_is_gone_is_said_to_be_dropped(void **state)
 
 /* ---- held by hand, limited ---- */
 
-static err hand(enum hand_act act, const char *id, int64_t until_ms)
+static err hand(enum hand_act act, const char *id, int64_t hold_ms)
 {
     struct hand_change c = {.of = HAND_OF_WEBHOOK,
                             .key = span_of(id),
                             .act = act,
-                            .until_ms = until_ms,
+                            .hold_ms = hold_ms,
                             .by = SPAN("anna"),
                             .why = SPAN("it is mended")};
     begin();
@@ -880,7 +880,7 @@ static void one_that_is_held_by_hand_gets_nothing_until_its_time_is_over(void **
 {
     (void)state;
     const char *id = hook("job.finished"), *other = hook("job.finished");
-    ok(hand(HAND_OPEN, id, w->now + HOUR));
+    ok(hand(HAND_OPEN, id, HOUR));
     struct webhook_view v = hook_view(id);
     assert_string_equal(v.hand.by, "anna");
     assert_string_equal(v.hand.why, "it is mended");
@@ -900,9 +900,9 @@ static void one_that_is_held_by_hand_gets_nothing_until_its_time_is_over(void **
     t = take(16);
     assert_int_equal(t.count, 1); /* by itself */
     done(&t.attempts[0], 200, 0);
-    assert_int_equal(hand(HAND_OPEN, id, w->now + DAY + 1), E_BAD_INPUT);
-    assert_int_equal(hand(HAND_OPEN, id, w->now), E_BAD_INPUT);
-    assert_int_equal(hand(HAND_OPEN, new_id("whk"), w->now + HOUR), E_NOT_FOUND);
+    assert_int_equal(hand(HAND_OPEN, id, DAY + 1), E_BAD_INPUT);
+    assert_int_equal(hand(HAND_OPEN, id, 0), E_BAD_INPUT);
+    assert_int_equal(hand(HAND_OPEN, new_id("whk"), HOUR), E_NOT_FOUND);
 }
 
 static void one_that_rests_is_closed_by_hand_and_what_waits_is_sent_at_once(void **state)
@@ -1032,7 +1032,7 @@ static void after_a_rest_a_rate_has_saved_up_its_burst(void **state)
     struct webhooks_taken t = take(1);
     assert_int_equal(t.count, 1);
     done(&t.attempts[0], 503, 30 * 1000); /* it asked for thirty seconds */
-    ok(hand(HAND_OPEN, id, w->now + 20 * 1000));
+    ok(hand(HAND_OPEN, id, 20 * 1000));
     int64_t rest_ms = hook_view(id).rest_ms;
     assert_true(rest_ms >= w->now + 30 * 1000);
     w->now = rest_ms - 1;

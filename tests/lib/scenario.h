@@ -419,11 +419,11 @@ static inline err lane_change(const struct lane_change *c)
     GROUPED(store_lane_change(w->s, c, now(), &w->f));
 }
 
-static inline void lane_act(const char *name, enum lane_act act, int64_t until_ms)
+static inline void lane_act(const char *name, enum lane_act act, int64_t hold_ms)
 {
     struct lane_change c = {.name = span_of(name),
                             .act = act,
-                            .until_ms = until_ms,
+                            .hold_ms = hold_ms,
                             .by = SPAN("ann"),
                             .why = SPAN("a test")};
     assert_int_equal(lane_change(&c), E_OK);

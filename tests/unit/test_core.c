@@ -519,6 +519,28 @@ static void breaker_opens_after_five_and_closes_by_a_probe(void **state)
     assert_int_equal(b.trips, 0);
 }
 
+static void breaker_that_a_hand_opened_is_closed_when_the_hold_is_over(void **state)
+{
+    (void)state;
+    struct breaker b = {.fails = 2};
+    breaker_open(&b, 5000, 1000);
+    assert_int_equal(breaker_after_hold(&b, 5000, 4999).state, BREAKER_OPEN);
+    struct breaker after = breaker_after_hold(&b, 5000, 7000);
+    assert_int_equal(after.state, BREAKER_CLOSED);
+    assert_int_equal(after.since_ms, 5000);
+    assert_int_equal(after.fails, 2); /* what was counted before is as it was */
+    assert_int_equal(breaker_after_hold(&b, 0, 7000).state,
+                     BREAKER_OPEN); /* by nobody's hand */
+    assert_int_equal(breaker_after_hold(&b, 4000, 7000).state, BREAKER_OPEN);
+    /* What the site had opened goes on with a probe. */
+    b.trips = 1;
+    assert_int_equal(breaker_after_hold(&b, 5000, 7000).state, BREAKER_OPEN);
+    b = (struct breaker){0};
+    breaker_close(&b, 1000);
+    assert_int_equal(breaker_after_hold(&b, 5000, 7000).state, BREAKER_CLOSED);
+    assert_int_equal(breaker_after_hold(&b, 5000, 7000).since_ms, b.since_ms);
+}
+
 static struct breaker noted(const char *signs, int64_t from_ms, int64_t step_ms)
 {
     struct breaker b = {0};
@@ -883,6 +905,7 @@ int main(void)
         cmocka_unit_test(starts_in_any_window_are_bounded),
         cmocka_unit_test(waiting_beats_priority_in_the_end),
         cmocka_unit_test(breaker_opens_after_five_and_closes_by_a_probe),
+        cmocka_unit_test(breaker_that_a_hand_opened_is_closed_when_the_hold_is_over),
         cmocka_unit_test(breaker_opens_when_half_of_twenty_failed_in_ten_minutes),
         cmocka_unit_test(breaker_says_since_when_it_is_in_its_state),
         cmocka_unit_test(breaker_samples_are_those_of_the_window_that_is_counted_now),

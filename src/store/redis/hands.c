@@ -24,7 +24,7 @@ void hand_call(struct store *s, struct call *c, const struct hand_change *h, str
         json_kv_text(&w, "why", h->why);
     json_close(&w);
     call_number(c, h->act);
-    call_number(c, h->act == HAND_OPEN ? h->until_ms : 0);
+    call_number(c, h->act == HAND_OPEN ? h->hold_ms : 0);
     call_text(c, h->by);
     call_text(c, h->why);
     call_text(c, span_of(asked_hand_event(h->act)));
@@ -34,7 +34,7 @@ void hand_call(struct store *s, struct call *c, const struct hand_change *h, str
 err redis_hand(struct store *s, const struct hand_change *c, wall now, struct fault *f)
 {
     need(s->in_group && c->of != HAND_OF_LANE);
-    err e = asked_hand(c, now, f);
+    err e = asked_hand(c, f);
     if (e)
         return e;
     return c->of == HAND_OF_SESSION ? hand_session(s, c, now, f) : hand_webhook(s, c, now, f);

@@ -37,7 +37,8 @@ enum lane_part {
     LANE_HAND_WHY,
     LANE_HAND_AT,
     LANE_HAND_UNTIL,
-    LANE_SINCE
+    LANE_SINCE,
+    LANE_NOW /* of the store: nobody else says whether a hold is over */
 };
 
 static struct lane_settings settings_at(const struct reply *r, size_t at)
@@ -70,9 +71,10 @@ static err keep_lane_texts(const struct reply *r, struct arena *a, struct lane_v
     return e;
 }
 
-static err read_lane(const struct reply *r, wall now, struct arena *a, struct lane_view *out,
+static err read_lane(const struct reply *r, struct arena *a, struct lane_view *out,
                      struct fault *f)
 {
+    int64_t now_ms = reply_number(r, LANE_NOW);
     struct lane_view v = {
         .settings = settings_at(r, LANE_SET),
         .own = settings_at(r, LANE_OWN),
@@ -93,7 +95,7 @@ static err read_lane(const struct reply *r, wall now, struct arena *a, struct la
                     .window_seen = reply_number(r, LANE_SEEN),
                     .window_bad = reply_number(r, LANE_BAD)},
         .breaker_forced_until_ms =
-            reply_number(r, LANE_FORCED) > now.ms ? reply_number(r, LANE_FORCED) : 0,
+            reply_number(r, LANE_FORCED) > now_ms ? reply_number(r, LANE_FORCED) : 0,
     };
     if (v.ready) {
         v.waiting = (enum waiting)reply_number(r, LANE_WAITING);
@@ -101,7 +103,7 @@ static err read_lane(const struct reply *r, wall now, struct arena *a, struct la
     }
     if (v.paused || v.closed)
         v.pause.at_ms = reply_number(r, LANE_AT);
-    if (v.breaker_forced_until_ms && reply_number(r, LANE_HAND_UNTIL) > now.ms) {
+    if (v.breaker_forced_until_ms && reply_number(r, LANE_HAND_UNTIL) > now_ms) {
         v.hand.at_ms = reply_number(r, LANE_HAND_AT);
         v.hand.until_ms = reply_number(r, LANE_HAND_UNTIL);
         span_copy(reply_text(r, LANE_HAND_BY), v.hand.by, sizeof v.hand.by);
@@ -113,8 +115,9 @@ static err read_lane(const struct reply *r, wall now, struct arena *a, struct la
     return e;
 }
 
-static bool is_wanted(const struct reply *r, const struct lanes_query *q, wall now)
+static bool is_wanted(const struct reply *r, const struct lanes_query *q)
 {
+    int64_t now_ms = reply_number(r, LANE_NOW);
     struct lane_name parts;
     if (!lane_name_parse(reply_text(r, LANE_NAME_AT), &parts) ||
         (q->tenant.n && !span_eq(q->tenant, parts.tenant)) ||
@@ -122,10 +125,10 @@ static bool is_wanted(const struct reply *r, const struct lanes_query *q, wall n
         return false;
     bool breaks = reply_number(r, LANE_BREAKER) != BREAKER_CLOSED ||
                   reply_number(r, LANE_FAILS) > 0 || reply_number(r, LANE_TRIPS) > 0 ||
-                  reply_number(r, LANE_FORCED) > now.ms;
+                  reply_number(r, LANE_FORCED) > now_ms;
     struct breaker window = {.window_from_ms = reply_number(r, LANE_FROM),
                              .window_seen = reply_number(r, LANE_SEEN)};
-    bool counts = breaks || (q->counting && breaker_samples(&window, now.ms).seen > 0);
+    bool counts = breaks || (q->counting && breaker_samples(&window, now_ms).seen > 0);
     if ((q->breakers || q->counting) && !counts)
         return false;
     enum waiting w = (enum waiting)reply_number(r, LANE_WAITING);
@@ -162,9 +165,9 @@ err redis_lanes(struct store *s, const struct lanes_query *q, wall now, struct a
         for (size_t i = 1; !e && i < r.count && n < q->limit; i++) {
             const struct reply *lane = reply_list(&r, i);
             span_copy(reply_text(lane, LANE_NAME_AT), last, sizeof last);
-            if (!is_wanted(lane, q, now))
+            if (!is_wanted(lane, q))
                 continue;
-            e = read_lane(lane, now, a, &all[n], f);
+            e = read_lane(lane, a, &all[n], f);
             n += e == E_OK;
         }
         if (e)
@@ -187,7 +190,7 @@ err redis_lane(struct store *s, struct span name, wall now, struct arena *a,
         return e;
     if (said(&r) == SAID_NONE)
         return fail(f, E_NOT_FOUND, "there is no lane %.*s", SP(span_cut(name, 0, 120)));
-    return read_lane(reply_list(&r, 1), now, a, out, f);
+    return read_lane(reply_list(&r, 1), a, out, f);
 }
 
 err redis_lane_meter(struct store *s, struct span name, int64_t window_ms, wall now,
@@ -253,7 +256,7 @@ err redis_lane_bounds(struct store *s, struct span name, wall now, struct arena 
     struct lane_bounds b = {.exists = reply_list(&r, 1)->count > 0,
                             .lane.settings = fresh_settings(s, parts.class),
                             .lane.own = lane_settings_all(LANE_AS_CONFIGURED)};
-    e = b.exists ? read_lane(reply_list(&r, 1), now, a, &b.lane, f) : E_OK;
+    e = b.exists ? read_lane(reply_list(&r, 1), a, &b.lane, f) : E_OK;
     if (!e)
         e = read_limit(reply_list(&r, 2), LIMIT_ALL, a, &b.all, f);
     if (!e)
@@ -336,7 +339,7 @@ err redis_lane_change(struct store *s, const struct lane_change *change, wall no
     struct lane_name lane;
     need(s->in_group && (unsigned)change->act < LANE_ACTS);
     store_fresh(s);
-    err e = asked_lane_change(change, now, f);
+    err e = asked_lane_change(change, f);
     if (!e)
         e = asked_lane(change->name, &lane, f);
     if (e)
@@ -344,7 +347,7 @@ err redis_lane_change(struct store *s, const struct lane_change *change, wall no
     call_text(&c, change->name);
     call_lane(&c, &lane);
     call_number(&c, change->act);
-    call_number(&c, change->until_ms);
+    call_number(&c, change->hold_ms);
     const struct lane_settings *set = &change->settings;
     const int64_t numbers[] = {set->weight, set->max_active, set->emit_ms,
                                set->burst,  set->depth,      set->overflow};

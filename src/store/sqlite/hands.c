@@ -49,22 +49,21 @@ static err say(struct store *s, const struct hand_change *c, struct span key, wa
     return event_add(s, "", asked_hand_event(c->act), now, &w, f);
 }
 
-err sqlite_hand(struct store *s, const struct hand_change *args, wall now, struct fault *f)
+err sqlite_hand(struct store *s, const struct hand_change *c, wall now, struct fault *f)
 {
-    struct hand_change c = *args;
     char key[ID_TEXT];
     bool changed = false;
-    need(c.of != HAND_OF_LANE);
-    c.until_ms = c.act == HAND_OPEN ? clock_of_client(s, args->until_ms) : 0;
+    need(c->of != HAND_OF_LANE);
     err e = store_usable(s, f);
     if (!e)
-        e = asked_hand(&c, now, f);
+        e = asked_hand(c, f);
     if (!e)
-        e = c.of == HAND_OF_SESSION ? sessions_hand(s, &c, now, key, &changed, f)
-                                    : webhooks_hand(s, &c, now, key, &changed, f);
+        e = c->of == HAND_OF_SESSION ? sessions_hand(s, c, now, key, &changed, f)
+                                     : webhooks_hand(s, c, now, key, &changed, f);
     if (e || !changed)
         return e;
-    e = c.act == HAND_OPEN ? hand_note(s, c.of, span_of(key), c.by, c.why, c.until_ms, now, f)
-                           : hand_drop(s, c.of, span_of(key), f);
-    return e ? e : say(s, &c, span_of(key), now, f);
+    e = c->act == HAND_OPEN
+            ? hand_note(s, c->of, span_of(key), c->by, c->why, now.ms + c->hold_ms, now, f)
+            : hand_drop(s, c->of, span_of(key), f);
+    return e ? e : say(s, c, span_of(key), now, f);
 }

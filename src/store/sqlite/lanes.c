@@ -64,9 +64,20 @@ static int64_t ready_of(const struct store_lane *l)
     return l->now.ready[NEEDS_NOTHING] + l->now.ready[NEEDS_PAGE];
 }
 
+struct breaker lanes_breaker(const struct store_lane *l, int64_t now_ms)
+{
+    return breaker_after_hold(&l->now.breaker, l->now.forced_until_ms, now_ms);
+}
+
+static int64_t room_with(const struct store_lane *l, const struct lane_settings *set,
+                         enum breaker_state state)
+{
+    return (state == BREAKER_CLOSED ? set->max_active : 1) - l->now.active;
+}
+
 static int64_t room_of(const struct store_lane *l, const struct lane_settings *set)
 {
-    return (l->now.breaker.state == BREAKER_CLOSED ? set->max_active : 1) - l->now.active;
+    return room_with(l, set, l->now.breaker.state);
 }
 
 static int64_t later(int64_t a, int64_t b)
@@ -122,7 +133,7 @@ enum waiting lanes_waiting(const struct store *s, const struct store_lane *l, in
 {
     struct lane_settings set = lanes_settings(s, l);
     int64_t rate = lane_start_at(l->now.tat_ms, set.emit_ms, set.burst);
-    const struct breaker *b = &l->now.breaker;
+    struct breaker b = lanes_breaker(l, now_ms);
     *out_until_ms = 0;
     if (s->disk_full)
         return WAITING_DISK;
@@ -130,8 +141,8 @@ enum waiting lanes_waiting(const struct store *s, const struct store_lane *l, in
         return WAITING_MODE;
     if (l->now.paused)
         return WAITING_PAUSE;
-    if (b->state == BREAKER_OPEN && b->until_ms > now_ms) {
-        *out_until_ms = b->until_ms;
+    if (b.state == BREAKER_OPEN && b.until_ms > now_ms) {
+        *out_until_ms = b.until_ms;
         return WAITING_BREAKER;
     }
     if (l->now.blocked_until_ms > now_ms) {
@@ -142,8 +153,8 @@ enum waiting lanes_waiting(const struct store *s, const struct store_lane *l, in
         *out_until_ms = l->parked_until_ms == INT64_MAX ? 0 : l->parked_until_ms;
         return WAITING_SESSION;
     }
-    if (room_of(l, &set) <= 0) /* half open: one probe at a time */
-        return b->state == BREAKER_CLOSED ? WAITING_LANE : WAITING_BREAKER;
+    if (room_with(l, &set, b.state) <= 0) /* half open: one probe at a time */
+        return b.state == BREAKER_CLOSED ? WAITING_LANE : WAITING_BREAKER;
     if (!lane_may_start(l->now.tat_ms, set.emit_ms, set.burst, now_ms)) {
         *out_until_ms = rate;
         return WAITING_RATE;
@@ -234,6 +245,7 @@ static void count_word(struct store *s, struct store_lane *l, enum lane_word wor
 void lanes_place(struct store *s, struct store_lane *l, int64_t now_ms)
 {
     struct lane_settings set = lanes_settings(s, l);
+    l->now.breaker = lanes_breaker(l, now_ms); /* of time alone: no group has to write it */
     int64_t starts = starts_now(l, &set, now_ms), until;
     bool used = ready_of(l) > 0 || l->now.active > 0;
     s->group_ms = now_ms;
@@ -467,6 +479,7 @@ void lanes_sign(struct store *s, struct store_lane *l, enum breaker_sign sign, i
     struct breaker *b = &l->now.breaker;
     if (l->now.forced_until_ms > now_ms)
         return;
+    *b = lanes_breaker(l, now_ms);
     if (sign == BREAKER_HEALTH_ERROR && b->state == BREAKER_CLOSED && l->now.last_bad == job)
         return;
     struct lane_facts *n = lanes_touch(s, l);

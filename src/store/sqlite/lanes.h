@@ -152,6 +152,8 @@ void lanes_site_changed(struct store *s, struct store_site *t, int64_t now_ms);
 MUST_USE err lanes_retain(struct store *s, bool *out_more, struct fault *f);
 
 struct lane_settings lanes_settings(const struct store *s, const struct store_lane *l);
+/* As it is now, when what a hand had opened is over by itself. */
+struct breaker lanes_breaker(const struct store_lane *l, int64_t now_ms);
 enum waiting lanes_waiting(const struct store *s, const struct store_lane *l, int64_t now_ms,
                            int64_t *out_until_ms);
 void lanes_outlook(struct store *s, int64_t now_ms, struct outlook *out);

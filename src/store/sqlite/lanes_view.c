@@ -64,7 +64,7 @@ static err view_of(struct store *s, const struct store_lane *l, wall now, struct
         .paused = n->paused,
         .closed = n->closed,
         .blocked_until_ms = n->blocked_until_ms,
-        .breaker = n->breaker,
+        .breaker = lanes_breaker(l, now.ms),
         .breaker_forced_until_ms = n->forced_until_ms > now.ms ? n->forced_until_ms : 0,
     };
     const struct {
@@ -100,10 +100,10 @@ static bool is_wanted(const struct store *s, const struct store_lane *l,
         return false;
     if (q->site.n && !span_is(q->site, l->site->name))
         return false;
-    const struct lane_facts *n = &l->now;
-    bool breaks = n->breaker.state != BREAKER_CLOSED || n->breaker.fails > 0 ||
-                  n->breaker.trips > 0 || n->forced_until_ms > now.ms;
-    bool counts = breaks || (q->counting && breaker_samples(&n->breaker, now.ms).seen > 0);
+    const struct breaker b = lanes_breaker(l, now.ms);
+    bool breaks = b.state != BREAKER_CLOSED || b.fails > 0 || b.trips > 0 ||
+                  l->now.forced_until_ms > now.ms;
+    bool counts = breaks || (q->counting && breaker_samples(&b, now.ms).seen > 0);
     if ((q->breakers || q->counting) && !counts)
         return false;
     if (!q->troubled)
@@ -234,12 +234,12 @@ static void act_on(struct lane_facts *n, const struct lane_change *c, wall now)
         n->closed = c->act == LANE_ACT_CLOSE;
         return;
     case LANE_ACT_BREAKER_OPEN:
-        breaker_open(&n->breaker, c->until_ms, now.ms);
-        n->forced_until_ms = c->until_ms;
+        breaker_open(&n->breaker, now.ms + c->hold_ms, now.ms);
+        n->forced_until_ms = now.ms + c->hold_ms;
         return;
     case LANE_ACT_BREAKER_CLOSE:
         breaker_close(&n->breaker, now.ms);
-        n->forced_until_ms = c->until_ms;
+        n->forced_until_ms = now.ms + c->hold_ms;
         return;
     case LANE_ACT_BREAKER_RESET:
         breaker_close(&n->breaker, now.ms);
@@ -301,24 +301,21 @@ static err note_hand(struct store *s, const struct store_lane *l, const struct l
         return hand_drop(s, HAND_OF_LANE, name, f);
     if (c->act != LANE_ACT_BREAKER_OPEN && c->act != LANE_ACT_BREAKER_CLOSE)
         return E_OK;
-    return hand_note(s, HAND_OF_LANE, name, c->by, c->why, c->until_ms, now, f);
+    return hand_note(s, HAND_OF_LANE, name, c->by, c->why, now.ms + c->hold_ms, now, f);
 }
 
-err sqlite_lane_change(struct store *s, const struct lane_change *args, wall now,
-                       struct fault *f)
+err sqlite_lane_change(struct store *s, const struct lane_change *c, wall now, struct fault *f)
 {
     struct store_lane *l;
-    struct lane_change change = *args;
-    const struct lane_change *c = &change;
     need((unsigned)c->act < LANE_ACTS);
-    change.until_ms = clock_of_client(s, args->until_ms);
     err e = store_usable(s, f);
     if (!e)
-        e = asked_lane_change(c, now, f);
+        e = asked_lane_change(c, f);
     if (!e)
         e = lanes_want(s, c->name, now, &l, f);
     if (e)
         return e;
+    l->now.breaker = lanes_breaker(l, now.ms);
     struct lane_facts after = l->now;
     act_on(&after, c, now);
     if (is_same(&after, &l->now))

@@ -212,7 +212,7 @@ err sessions_hand(struct store *s, const struct hand_change *c, wall now, char o
     memcpy(out_key, r.id, ID_TEXT);
     if (c->act == HAND_OPEN) {
         e = hand_read(s, HAND_OF_SESSION, span_of(r.id), now, &held, f);
-        *out_changed = !e && held.until_ms != c->until_ms;
+        *out_changed = !e && held.until_ms != now.ms + c->hold_ms;
         if (!e)
             e = db_run(s->db, SQL_SESSION_TOUCH, f, DB_I(r.sid), DB_I(now.ms));
     } else {

@@ -204,7 +204,7 @@ err webhooks_hand(struct store *s, const struct hand_change *c, wall now, char o
     span_copy(c->key, out_key, ID_TEXT);
     if (c->act != HAND_OPEN)
         return close_webhook(s, &w, c, now, out_changed, f);
-    *out_changed = w.hand_ms != c->until_ms;
+    *out_changed = w.hand_ms != now.ms + c->hold_ms;
     return E_OK;
 }
 

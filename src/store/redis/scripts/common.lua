@@ -321,6 +321,12 @@ function M.breaker_is(l, state)
         l.bs, l.bn = state, now
     end
 end
+-- breaker_after_hold() in core/lane.c: what only a hand had opened is closed when that is over.
+local function end_hold(l)
+    if l.bs == OPEN and l.tr == 0 and l.fo > 0 and l.bt == l.fo and l.fo <= now then
+        l.bs, l.bn, l.bt = CLOSED, l.fo, 0
+    end
+end
 -- nil: there is none.
 function M.lane(name)
     local l = lanes[name]
@@ -342,6 +348,7 @@ function M.lane(name)
         l.le = meta.ll
         M.breaker_is(l, l.bs == CLOSED and l.bf > 0 and HALF_OPEN or l.bs)
     end
+    end_hold(l)
     return l
 end
 -- of: tenant, site, class, place of the tenant among those whose turn is the same.

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- lane_change.lua - sets something of a lane. ARGV: name, tenant, site, class, place of the tenant, act, until, weight,
+-- lane_change.lua - sets something of a lane. ARGV: name, tenant, site, class, place of the tenant, act, for how long, weight,
 -- jobs at once, distance, burst, depth, overflow (-2: as it is, -1: as configured), by, why, event, its body. Reply: {R_OK}, {R_LANES}
 local SET, PAUSE, RESUME, CLOSE, LANE_OPEN, BREAKER_OPEN, BREAKER_CLOSE, BREAKER_RESET, UNBLOCK = 0, 1, 2, 3, 4, 5, 6, 7, 8
-local l, act, til = M.lane(A[1]), N(A[6]), N(A[7])
+local l, act, til = M.lane(A[1]), N(A[6]), now + N(A[7])
 if not l and call('ZCARD', P .. 'lanes') >= LANES_MAX then
     return {R_LANES}
 end

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- session.lua - login sessions. ARGV: 'add', id, site, pool, name, distance, burst, jobs at once; 'find', id or name;
 -- 'cookies', id, version before, sealed, count, expires, print; 'lock', id, locked, reason; 'remove', id;
--- 'hand', id, act (0 open, 1 close, 2 reset), until, by, why, event, its body;
+-- 'hand', id, act (0 open, 1 close, 2 reset), for how long, by, why, event, its body;
 -- 'view', id; 'list', behind which, how many (at most 50); 'open', job, nonce
 -- Reply: {R_OK, ...}, {R_NONE}, {R_STATE} the name is taken, in use, {R_FULL}, {R_TAKEN} two of that name, {R_STALE}; of 'hand' also
 -- {R_STATE, has cookies, is refused, has ended}
@@ -85,7 +85,7 @@ elseif verb == 'lock' then
 elseif verb == 'hand' then
     local act, key, ended = A[3], P .. 'ses:' .. id, s.expires > 0 and s.expires <= now
     if act == '0' then
-        s.hu, s.ha, s.updated = N(A[4]), now, now
+        s.hu, s.ha, s.updated = now + N(A[4]), now, now
         call('HSET', key, 'hb', A[5], 'hw', A[6])
     elseif s.version == 0 or s.refused > 0 or ended then
         return {R_STATE, s.version > 0 and 1 or 0, s.refused > 0 and 1 or 0, ended and 1 or 0}

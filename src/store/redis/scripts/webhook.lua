@@ -4,7 +4,7 @@
 -- ARGV: 'add', id, name, url, types, sealed secret, enabled, how many there may be; 'find', id; 'list'; 'on': those that are;
 -- 'change', id, revision (-1: any), then 1 and the text or 0 and '' of name, url and types each, enabled (-1: as it is), why it is off;
 -- 'rotate', id, revision, number of the new secret, sealed, old one until; 'remove', id, revision;
--- 'hand', id, act (0 open, 1 close, 2 reset), until, by, why, event, its body
+-- 'hand', id, act (0 open, 1 close, 2 reset), for how long, by, why, event, its body
 -- 'place', id, revision, place in the log; 'fill', id, place that was seen, place, missed, texts behind each other: id, number of the
 -- event, subject, name of the event, type, time, text of each delivery; 'take', id, most, for how long, at once, at once when ill,
 -- fails of an ill one
@@ -246,7 +246,7 @@ end
 local function hand(h)
     local act = A[3]
     if act == '0' then
-        h.hu, h.ha, h.hb, h.hw = N(A[4]), now, A[5], A[6]
+        h.hu, h.ha, h.hb, h.hw = now + N(A[4]), now, A[5], A[6]
     elseif h.en == 0 then
         return {R_STATE}
     elseif max(h.re, h.hu) <= now and (act ~= '2' or h.fa == 0) then
