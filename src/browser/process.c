@@ -59,12 +59,85 @@ static int64_t read_kib(const char *text, struct span name)
     return -1;
 }
 
+enum { GROUP_PATH = 512 };
+
+static bool read_of_group(const char *root, struct span group, const char *name, char *text,
+                          size_t size)
+{
+    char path[GROUP_PATH + 200];
+    snprintf(path, sizeof path, "%.100s/sys/fs/cgroup%.*s/%s", root,
+             SP(span_cut(group, 0, GROUP_PATH)), name);
+    return read_small(path, text, size);
+}
+
+/* Pages of files that were not used lately are given back first, before anybody runs short. */
+static int64_t reclaimable(const char *root, struct span group)
+{
+    char text[8192];
+    struct span rest, line;
+    int64_t bytes;
+    if (!read_of_group(root, group, "memory.stat", text, sizeof text))
+        return 0;
+    rest = span_of(text);
+    while (span_next(&rest, '\n', &line))
+        if (span_starts(line, SPAN("inactive_file ")) &&
+            span_int(span_cut(line, 14, line.n), &bytes))
+            return bytes;
+    return 0;
+}
+
+/* INT64_MAX: the group has no limit. */
+static int64_t left_in_group(const char *root, struct span group)
+{
+    char text[64];
+    int64_t most, now;
+    if (!read_of_group(root, group, "memory.max", text, sizeof text) ||
+        !span_int(span_trim(span_of(text)), &most)) /* "max" */
+        return INT64_MAX;
+    if (!read_of_group(root, group, "memory.current", text, sizeof text) ||
+        !span_int(span_trim(span_of(text)), &now))
+        return INT64_MAX;
+    int64_t left = most - now + reclaimable(root, group);
+    return left > 0 ? left : 0;
+}
+
+/* The limit of each group above counts, too. */
+static int64_t left_in_groups(const char *root)
+{
+    char path[200], text[GROUP_PATH];
+    int64_t left = INT64_MAX;
+    snprintf(path, sizeof path, "%.100s/proc/self/cgroup", root);
+    if (!read_small(path, text, sizeof text))
+        return left;
+    struct span rest = span_of(text), line;
+    while (span_next(&rest, '\n', &line)) {
+        if (!span_starts(line, SPAN("0::/")))
+            continue;
+        for (struct span group = span_cut(line, 3, line.n);;) {
+            int64_t here = left_in_group(root, group);
+            left = here < left ? here : left;
+            if (group.n == 0)
+                break;
+            while (group.n > 0 && group.p[--group.n] != '/')
+                ;
+        }
+    }
+    return left;
+}
+
+int64_t process_memory_available_in(const char *root)
+{
+    char path[200], text[4096];
+    snprintf(path, sizeof path, "%.100s/proc/meminfo", root);
+    if (!read_small(path, text, sizeof text))
+        return -1;
+    int64_t machine = read_kib(text, SPAN("MemAvailable:")), groups = left_in_groups(root);
+    return machine < groups ? machine : groups;
+}
+
 int64_t process_memory_available(void)
 {
-    char text[4096];
-    return read_small("/proc/meminfo", text, sizeof text)
-               ? read_kib(text, SPAN("MemAvailable:"))
-               : -1;
+    return process_memory_available_in("");
 }
 
 int64_t process_pss(pid_t pid)

@@ -19,8 +19,11 @@ struct process_facts {
 };
 /* False: the process is gone. */
 bool process_facts(pid_t pid, struct process_facts *out);
-/* Memory that could be taken without the machine running short, as the kernel says; −1 when it does not. */
+/* Memory that could be taken without the machine running short, nor a control group (version 2) that this process is in
+ * reaching its memory.max, as the kernel says; −1 when it does not. */
 int64_t process_memory_available(void);
+/* Likewise of a kernel whose /proc and /sys/fs/cgroup are in that folder. */
+int64_t process_memory_available_in(const char *root);
 /* A descriptor that becomes readable when the process ends and that can never mean another one.
  */
 int process_open(pid_t pid);

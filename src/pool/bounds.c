@@ -5,16 +5,61 @@
 
 #include "browser/process.h"
 
-enum { LOOK_MS = 500 };
+enum { LOOK_MS = 500, MEMORY_LOOK_MS = 200 };
 
-/* Alone a job may start whatever it says that it will take, or it would never start. */
-int64_t pool_memory_offered(const struct pool *p)
+/* Its page is there until the slot is clean, so its memory is, too. */
+static bool holds_memory(const struct slot *s)
 {
-    bool alone = true;
+    return slot_has_job(s) || s->state == SLOT_ENDING;
+}
+
+static int64_t promised(const struct slot *s)
+{
+    int64_t said = s->bounds.allowed.most[BOUND_MEMORY] << 20;
+    return said ? said : s->asked == NEEDS_PAGE ? ROOM_USUAL_PAGE : ROOM_USUAL_LIGHT;
+}
+
+/* What there is and what of it each job has taken are looked at together, so that nothing is counted twice: what was taken
+ * since is promised all the same. */
+static void look_at_memory(struct pool *p)
+{
+    mono now = loop_now(p->loop);
+    if (p->memory.looked.ms && !mono_past(mono_add(p->memory.looked, MEMORY_LOOK_MS), now))
+        return;
+    p->memory.looked = now;
+    p->memory.there = process_memory_available();
     for (int i = 0; i < p->config.workers; i++)
-        alone = alone && !slot_has_job(&p->slots[i]) && p->slots[i].state != SLOT_ENDING;
-    int64_t available = alone ? 0 : process_memory_available();
-    return available > 0 ? available : 0;
+        p->slots[i].memory_taken =
+            holds_memory(&p->slots[i]) ? slot_meter_now(&p->slots[i]).bytes : 0;
+}
+
+struct room_offer pool_memory_offer(struct pool *p)
+{
+    look_at_memory(p);
+    struct room r = room_begin(p->memory.there);
+    for (int i = 0; i < p->config.workers; i++) {
+        const struct slot *s = &p->slots[i];
+        if (holds_memory(s))
+            room_add_job(&r, promised(s), s->memory_taken);
+        else if (s->state == SLOT_RESERVING)
+            room_add_question(&r, s->offer, s->asked == NEEDS_PAGE);
+    }
+    return room_offer(&r);
+}
+
+int64_t pool_memory_bytes(struct room_offer offer)
+{
+    return offer.kind == ROOM_ANY     ? STORE_MEMORY_ANY
+           : offer.kind == ROOM_BYTES ? offer.bytes
+                                      : STORE_MEMORY_UNSAID;
+}
+
+void pool_memory_wait(struct pool *p)
+{
+    for (int i = 0; i < p->config.workers; i++)
+        if (p->slots[i].state == SLOT_RESERVING)
+            return;
+    timer_start(p->rest, MISFIT_MS);
 }
 
 static int64_t counted(const struct slot *s, enum usage_part part)

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/need.h"
 #include "core/bounds.h"
+#include "core/room.h"
 #include "pool/pool.h"
 #include "pool/slot.h"
 #include "wire/frame.h"
@@ -48,7 +49,9 @@ struct slot {
     struct timer *respawn, *deadline;
     /* the job, from RESERVING to ENDING */
     struct arena *arena;
-    enum store_needs asked; /* RESERVING: what can be met */
+    enum store_needs asked; /* from RESERVING on: what could be met */
+    struct room_offer offer;
+    int64_t memory_taken; /* by its job, when pool->memory was looked at */
     struct lease lease;
     struct {
         const struct pack *pack; /* of packs */
@@ -86,6 +89,7 @@ struct slot {
         enum usage_part phase;
         mono since, page_since; /* of the phase; of the page, 0: there is none */
         int64_t cpu_before_ms;  /* of the worker, which serves one job after the other */
+        int64_t own_before;     /* likewise its memory, bytes */
     } meter;
     struct slot_bounds { /* see bounds.c */
         struct bounds allowed;
@@ -108,7 +112,11 @@ struct pool {
     struct browsers *browsers;
     struct pool_config config;
     struct slot *slots;
-    int wanted;               /* of them: the first so many */
+    int wanted; /* of them: the first so many */
+    struct {
+        mono looked; /* 0: never */
+        int64_t there;
+    } memory;                 /* bounds.c */
     struct json_parser *json; /* of what was stored with a job */
     size_t evidence_bytes;    /* on their way to the store */
     int64_t startable, light; /* as the store said last; light: those that need no page */
@@ -156,8 +164,11 @@ void slot_meter_request(struct slot *s, int64_t bytes);
 void slot_meter_event(struct slot *s, struct span method, struct span params);
 /* It is over: all of it, as text of core/usage.h in the arena of the job. */
 struct span slot_meter_end(struct slot *s);
-/* bounds.c: memory for a job that says how much it takes; 0: any. */
-int64_t pool_memory_offered(const struct pool *p);
+/* bounds.c: memory for the next job, beside all that runs and that is asked for. */
+struct room_offer pool_memory_offer(struct pool *p);
+int64_t pool_memory_bytes(struct room_offer offer); /* as the store is told */
+/* There is none. Others give memory back without a word; the answer to a question that is on its way is news of its own. */
+void pool_memory_wait(struct pool *p);
 /* What the attempt has taken so far; 0 where it cannot be measured. */
 struct slot_taken {
     int64_t cpu_ms, bytes;

@@ -18,7 +18,9 @@ void slot_meter_start(struct slot *s)
     s->meter = (struct slot_meter){.usage = usage_none(),
                                    .phase = USAGE_OPENING,
                                    .since = loop_now(s->pool->loop),
-                                   .cpu_before_ms = s->pid > 0 ? process_cpu_ms(s->pid) : -1};
+                                   .cpu_before_ms = s->pid > 0 ? process_cpu_ms(s->pid) : -1,
+                                   .own_before = s->pid > 0 ? process_own(s->pid) : -1};
+    s->memory_taken = 0;
     for (int i = USAGE_OPENING; i < USAGE_PARTS; i++)
         s->meter.usage.n[i] = 0;
     s->meter.usage.n[USAGE_NET_BYTES] = s->meter.usage.n[USAGE_REQUESTS] = 0;
@@ -75,16 +77,18 @@ static void look(struct slot *s)
         usage_count(u, USAGE_CONTEXT_MS, loop_now(s->pool->loop).ms - s->meter.page_since.ms);
 }
 
-/* The kernel takes its time to tell what is shared: of the worker only what is its own is looked at. */
+/* The kernel takes its time to tell what is shared: of the worker only what is its own is looked at, and of that what
+ * came since the job did: it may have served others. */
 struct slot_taken slot_meter_now(struct slot *s)
 {
     struct slot_taken now = {0};
     int64_t cpu = s->pid > 0 ? process_cpu_ms(s->pid) : -1, before = s->meter.cpu_before_ms;
-    int64_t own = s->pid > 0 ? process_own(s->pid) : -1;
+    int64_t own = s->pid > 0 ? process_own(s->pid) : -1, own_before = s->meter.own_before;
     struct tab_cost page = s->tab ? tab_cost(s->tab) : (struct tab_cost){-1, -1};
     now.cpu_ms =
         (before >= 0 && cpu > before ? cpu - before : 0) + (page.cpu_ms > 0 ? page.cpu_ms : 0);
-    now.bytes = (own > 0 ? own : 0) + (page.peak_pss_bytes > 0 ? page.peak_pss_bytes : 0);
+    now.bytes = (own_before >= 0 && own > own_before ? own - own_before : 0) +
+                (page.peak_pss_bytes > 0 ? page.peak_pss_bytes : 0);
     return now;
 }
 

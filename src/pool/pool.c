@@ -642,7 +642,7 @@ static void on_reserved(struct store_op *op)
             log_warn("job.reserve_failed", F_X("result", op->result),
                      F_C("why", op->fault.words));
             timer_start(s->pool->rest, REST_MS);
-        } else if (s->reserve_op.in.reserve.memory_bytes && ++s->pool->misfits >= MISFITS_MAX) {
+        } else if (s->offer.kind != ROOM_ANY && ++s->pool->misfits >= MISFITS_MAX) {
             s->pool->misfits = 0; /* memory that others give back is no news of the store */
             timer_start(s->pool->rest, MISFIT_MS);
         }
@@ -669,22 +669,24 @@ static void on_reserved(struct store_op *op)
         open_tab(s);
     else /* whoever scaled it in meanwhile saw no lease: the job must not start now */
         give_back(s);
+    if (s->offer.kind == ROOM_ANY) /* nobody else could ask meanwhile */
+        pool_kick(s->pool, s->pool->startable - 1, s->pool->light);
     advance(s);
 }
 
-static void reserve(struct slot *s, enum store_needs needs)
+static void reserve(struct slot *s, enum store_needs needs, struct room_offer offer)
 {
     move(s, SLOT_ON_ASK);
     s->asked = needs;
-    s->reserve_op =
-        (struct store_op){.verb = STORE_RESERVE,
-                          .arena = s->arena,
-                          .on_done = on_reserved,
-                          .ctx = s,
-                          .in.reserve = {.worker = SPAN("node"),
-                                         .random = random_u64() >> 1,
-                                         .needs = needs,
-                                         .memory_bytes = pool_memory_offered(s->pool)}};
+    s->offer = offer;
+    s->reserve_op = (struct store_op){.verb = STORE_RESERVE,
+                                      .arena = s->arena,
+                                      .on_done = on_reserved,
+                                      .ctx = s,
+                                      .in.reserve = {.worker = SPAN("node"),
+                                                     .random = random_u64() >> 1,
+                                                     .needs = needs,
+                                                     .memory_bytes = pool_memory_bytes(offer)}};
     store_thread_post(s->pool->store, &s->reserve_op);
 }
 
@@ -1104,9 +1106,14 @@ void pool_kick(struct pool *p, int64_t startable, int64_t light)
             continue;
         if (needs == NEEDS_NOTHING && asking - pages >= light)
             break; /* without a page there is nothing to do */
+        struct room_offer offer = pool_memory_offer(p);
+        if (offer.kind == ROOM_NOTHING) {
+            pool_memory_wait(p);
+            break;
+        }
         asking++;
         pages += needs == NEEDS_PAGE;
-        reserve(&p->slots[i], needs);
+        reserve(&p->slots[i], needs, offer);
     }
     tell_hunger(p);
 }

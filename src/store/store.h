@@ -240,6 +240,8 @@ struct lease {
     struct span lane;
     bool quarantine; /* it ended its worker's life before: nothing else should share its fate */
 };
+/* Memory for a job: for whatever it says, for none that says what it takes. */
+static const int64_t STORE_MEMORY_ANY = 0, STORE_MEMORY_UNSAID = 1;
 struct reserve_args {
     struct span worker;
     uint64_t random; /* 64 bits for the nonce */
@@ -247,7 +249,7 @@ struct reserve_args {
      * as that is held. 0: not numbered */
     uint64_t request;
     enum store_needs needs;   /* that can be met now */
-    int64_t memory_bytes;     /* that there is; 0 any */
+    int64_t memory_bytes;     /* that there is, or one of the two above */
     int64_t time_ms;          /* only jobs whose attempt may not take longer; 0 any */
     const struct span *sites; /* that this worker knows; NULL all */
     size_t site_count;
