@@ -19,6 +19,15 @@ void channel_fini(struct channel *c)
     buf_free(&c->out);
 }
 
+void channel_shrink(struct channel *c)
+{
+    buf_drop(&c->in, c->taken);
+    c->taken = 0;
+    if (c->in.n == 0)
+        buf_free(&c->in); /* else a part of the next frame has come */
+    buf_free(&c->out);
+}
+
 static err wait_for(int fd, short events, mono deadline)
 {
     for (;;) {

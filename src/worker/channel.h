@@ -18,3 +18,5 @@ MUST_USE err channel_send(struct channel *c, const struct frame *f);
  * of CHANNEL_FOREVER waits for ever: only an idle worker does that, and end of file ends it. */
 #define CHANNEL_FOREVER ((mono){INT64_MAX})
 MUST_USE err channel_next(struct channel *c, mono deadline, struct frame *out);
+/* The last frame is not needed any more: memory of frames that were large goes back. */
+void channel_shrink(struct channel *c);

@@ -11,6 +11,7 @@
 #include "os/stack.h"
 #include "worker/collect.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ enum {
 
 struct worker {
     struct channel channel;
+    size_t body_max;
     struct pack *packs[PACKS_MAX];
     struct reader *readers[PACKS_MAX];
     size_t pack_count;
@@ -55,6 +57,7 @@ static err open_packs(struct worker *w, char **names, int count, size_t body_max
 static err start(struct worker *w, int argc, char **argv, struct fault *f)
 {
     size_t body_max = argc > 2 ? (size_t)strtoull(argv[2], NULL, 10) : 0;
+    w->body_max = body_max;
     channel_init(&w->channel, WORKER_SOCKET_FD);
     err e = open_packs(w, argv + 3, argc - 3, body_max, f);
     if (e)
@@ -118,6 +121,22 @@ static err tell_taken(struct worker *w)
                         &(struct frame){.type = FRAME_PROGRESS, .t = {SPAN("take the job")}});
 }
 
+/* What reading a job's pages took is no other job's, which may be allowed less: parsers and buffers keep the size of the
+ * largest page that they have seen, and free() keeps pages of memory. */
+static void give_memory_back(struct worker *w, size_t at)
+{
+    arena_reset(w->arena);
+    arena_reset(w->page_arena);
+    if (at < w->pack_count) {
+        reader_free(&w->readers[at]);
+        w->readers[at] = reader_new(w->packs[at], w->body_max);
+    }
+    json_parser_free(&w->events);
+    w->events = json_parser_new(EVENT_MAX);
+    channel_shrink(&w->channel);
+    (void)malloc_trim(0);
+}
+
 static err run_job(struct worker *w, const struct frame *job)
 {
     struct collect_order order;
@@ -126,12 +145,12 @@ static err run_job(struct worker *w, const struct frame *job)
     err told = tell_taken(w);
     if (told)
         return told;
-    for (size_t i = 0; i < w->pack_count; i++)
-        if (span_eq(pack_name(w->packs[i]), order.site)) {
-            collect_run(&w->channel, w->packs[i], w->readers[i], w->events, &order, w->arena,
-                        w->page_arena, &result);
-            break;
-        }
+    size_t at = 0;
+    while (at < w->pack_count && !span_eq(pack_name(w->packs[at]), order.site))
+        at++;
+    if (at < w->pack_count)
+        collect_run(&w->channel, w->packs[at], w->readers[at], w->events, &order, w->arena,
+                    w->page_arena, &result);
     struct frame f = {.type = result.failure ? FRAME_FAIL : FRAME_DONE,
                       .t = {span_cut(result.why, 0, 1000), result.report, result.counts}};
     f.n[0] = result.failure ? (int64_t)result.failure : (int64_t)result.verdict;
@@ -139,8 +158,7 @@ static err run_job(struct worker *w, const struct frame *job)
     f.n[2] = result.failure && result.final;
     fault_point("worker.finish");
     err e = channel_send(&w->channel, &f);
-    arena_reset(w->arena);
-    arena_reset(w->page_arena);
+    give_memory_back(w, at);
     return e;
 }
 

@@ -284,9 +284,30 @@ grep -q "job.ended job=$id .*failure=rate_limited.* retry_in_ms=[1-9][0-9][0-9][
     die "the reset time of the limit was not kept: $(grep "job=$id" "$WORK/service.log" | tail -3)"
 check
 
+# ---- what one job took of its worker's memory is not held against the next one ----
+
+stop_service
+sed -i 's/^browser:/worker:\n  count: 1\nbrowser:/; s/interval: 0ms/interval: 400ms/' "$WORK/fulmar.yaml" # long enough to be looked at
+jq -c '.much = [range(3500000) | 1]' "$DATA/bluesky/author_feed-2.json" >"$WORK/large.json"
+large() { echo "$feed 200 $WORK/large.json" && bluesky | grep -vF "$feed 200"; }
+large | table
+start_service
+sized() { # MEMORY → job id
+    jq -cn --argjson mib "$1" '{site:"bluesky",kind:"posts",target:"@alice.test",resources:{memory_mib:$mib}}' |
+        call -H 'Content-Type: application/json' -d @- http://fulmar/v1/jobs | jq -r '.id // empty'
+}
+for mib in 1024 64; do
+    id=$(sized "$mib")
+    wait_job "$id" 30
+    [ "$mib" = 64 ] || expect "$id" '.usage.peak_pss_bytes > 100000000' true "a page that takes memory"
+    expect "$id" .state succeeded "$mib MiB allowed"
+    bluesky | table
+done
+
 # ---- robots.txt that says no ----
 
 stop_service
+sed -i 's/interval: 400ms/interval: 0ms/' "$WORK/fulmar.yaml"
 printf 'User-agent: *\nDisallow: /xrpc/\n' >"$WORK/robots.txt"
 { echo "/robots.txt 200 $WORK/robots.txt"; bluesky; } | table
 start_service

@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LINE_SIZE = 2048, BODY_SIZE = 4 << 20 };
+enum { LINE_SIZE = 2048, BODY_SIZE = 8 << 20 };
 
 static size_t read_body(const char *file, char *body)
 {
