@@ -29,9 +29,7 @@ struct moving {
     enum mover_act act;
     mono said;
     struct mover_result result;
-    char made
-        [PATH_MAX]; /* the target's folder, when there is no store in it before; empty: there is */
-    bool makes_folder;
+    char made[PATH_MAX]; /* the target's folder, when there is none before; empty: there is */
 };
 
 /* ---- which store ---- */
@@ -90,31 +88,25 @@ static err become_owner(struct moving *m, struct fault *f)
     return e ? e : sandbox_become_owner(dir, f);
 }
 
-/* A move that is refused leaves no empty store where none was: one that is not begun has not written there. */
-static void note_made(struct moving *m)
+/* A move that is refused leaves no empty store where none was, nor its folder: one that is not begun has not written there. Whose
+ * file it is the store itself knows, which has the lock; a folder with anything in it stays. */
+static void note_folder(struct moving *m)
 {
-    char file[PATH_MAX + 16];
-    if (m->act != MOVER_MOVE || !is_embedded(m->cli->to) ||
-        folder_of(m, m->cli->to, m->made, NULL))
-        return;
-    m->makes_folder = access(m->made, F_OK) != 0;
-    snprintf(file, sizeof file, "%s/fulmar.db", m->made);
-    if (access(file, F_OK) == 0)
+    if (m->act == MOVER_MOVE && is_embedded(m->cli->to) &&
+        !folder_of(m, m->cli->to, m->made, NULL) && access(m->made, F_OK) == 0)
         m->made[0] = '\0';
 }
 
-static void take_back(const struct moving *m)
+static void close_both(struct moving *m, bool refused)
 {
-    static const char *const names[] = {"fulmar.db", "fulmar.db-wal", "fulmar.db-shm",
-                                        "fulmar.lock"};
-    char file[PATH_MAX + 16];
-    if (!m->made[0] || m->result.id[0])
-        return;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(file, sizeof file, "%s/%s", m->made, names[i]);
-        (void)unlink(file);
-    }
-    if (m->makes_folder)
+    bool back = refused && m->act == MOVER_MOVE && !m->result.id[0];
+    if (m->from.store)
+        m->from.store->ops->close(&m->from.store);
+    if (m->to.store && back)
+        transfer_sqlite_undo(m->to.store);
+    if (m->to.store)
+        m->to.store->ops->close(&m->to.store);
+    if (back && m->made[0])
         (void)rmdir(m->made);
 }
 
@@ -481,14 +473,9 @@ int store_run(struct cli *c)
     if (code)
         return code;
     m->limits = configured_limits(&c->settings);
-    note_made(m);
+    note_folder(m);
     err e = open_both(m, &f);
     code = e ? fail_with(&f, e) : run(m);
-    if (m->from.store)
-        m->from.store->ops->close(&m->from.store);
-    if (m->to.store)
-        m->to.store->ops->close(&m->to.store);
-    if (code)
-        take_back(m);
+    close_both(m, code != 0);
     return code;
 }

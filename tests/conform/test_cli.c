@@ -14,8 +14,11 @@
 #include "os/spawn.h"
 #include "upkeep/config.h"
 
+#include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -1503,6 +1506,47 @@ static void a_store_is_moved_and_says_how_it_ended(void **state)
     drop(&c);
 }
 
+/* A Redis that says nothing: while it is asked a service begins in the folder that the move is to make. */
+static void a_refused_move_takes_nothing_away_that_it_did_not_make(void **state)
+{
+    (void)state;
+    char other[256], place[256], from[200], to[300], file[300], lock[300];
+    char open_to_all[] = "/tmp/fulmar-move-XXXXXX"; /* as root the mover becomes another user */
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof at;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &size), 0);
+    assert_true(mkdtemp(open_to_all) && chmod(open_to_all, 0777) == 0);
+    snprintf(place, sizeof place, "%s/meanwhile", open_to_all);
+    snprintf(from, sizeof from, "redis://127.0.0.1:%d,postgresql://127.0.0.1:1/none",
+             ntohs(at.sin_port));
+    snprintf(to, sizeof to, "sqlite:%s", place);
+    snprintf(file, sizeof file, "%s/fulmar.db", place);
+    snprintf(lock, sizeof lock, "%s/fulmar.lock", place);
+    write_config(other, sizeof other, "meanwhile", place);
+    struct call c = begin(
+        (const char *[]){"store", "move", "--from", from, "--to", to, "--config", other, NULL});
+    struct pollfd came = {.fd = listener, .events = POLLIN};
+    assert_int_equal(poll(&came, 1, CALL_MS), 1);
+    int asked = accept(listener, NULL, NULL);
+    assert_true(asked >= 0);
+    assert_true(mkdir(place, 0700) == 0 || errno == EEXIST); /* the mover did, as root */
+    fclose(fopen(lock, "w"));
+    fclose(fopen(file, "w"));
+    close(listener);
+    close(asked);
+    end(&c);
+    assert_true(c.code != 0 && c.code < 1000);
+    assert_true(says(&c.err, "Redis"));
+    assert_int_equal(access(file, F_OK), 0);
+    assert_int_equal(access(lock, F_OK), 0);
+    assert_true(unlink(file) == 0 && unlink(lock) == 0);
+    assert_true(rmdir(place) == 0 && rmdir(open_to_all) == 0);
+    drop(&c);
+}
+
 static void doctor_checks_this_machine(void **state)
 {
     (void)state;
@@ -2124,6 +2168,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(site_packs_are_shown_checked_and_tried),
         cmocka_unit_test(a_store_is_backed_up_while_it_runs_and_made_a_store_again),
         cmocka_unit_test(a_store_is_moved_and_says_how_it_ended),
+        cmocka_unit_test(a_refused_move_takes_nothing_away_that_it_did_not_make),
         cmocka_unit_test(doctor_checks_this_machine),
         cmocka_unit_test(get_brings_its_own_service_and_takes_it_away),
         cmocka_unit_test(an_interrupt_cancels_the_job_of_an_embedded_service),

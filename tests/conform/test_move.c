@@ -1046,6 +1046,37 @@ static void a_store_in_use_is_refused(void **state)
     assert_int_equal(transfer_sqlite(&t, nowhere, false, &w->limits, &f), E_NOT_FOUND);
 }
 
+static bool has_file(const char *dir, const char *name)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return access(path, F_OK) == 0;
+}
+
+/* Of two moves into one new folder, or a service that starts there meanwhile: only who made the store takes it back. */
+static void only_who_made_a_target_takes_it_back(void **state)
+{
+    (void)state;
+    struct transfer *other = NULL;
+    struct fault f = {0};
+    char dir[200];
+    snprintf(dir, sizeof dir, "%s/fresh", (char *)w->place);
+    struct transfer *first = embedded(dir, true);
+    assert_int_equal(transfer_sqlite(&other, dir, true, &w->limits, &f), E_CONFLICT);
+    assert_true(has_file(dir, "fulmar.db") && has_file(dir, "fulmar.lock"));
+    first->ops->close(&first); /* what was there before is nobody's to take back */
+    first = embedded(dir, true);
+    transfer_sqlite_undo(first);
+    first->ops->close(&first);
+    assert_true(has_file(dir, "fulmar.db") && has_file(dir, "fulmar.lock"));
+    snprintf(dir, sizeof dir, "%s/fresher", (char *)w->place);
+    first = embedded(dir, true);
+    assert_true(has_file(dir, "fulmar.db"));
+    transfer_sqlite_undo(first);
+    first->ops->close(&first);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 /* What a target cannot take is said before anything is written. */
 static void what_cannot_be_moved_is_said_before(void **state)
 {
@@ -2028,6 +2059,7 @@ int main(void)
         M(a_store_that_was_moved_is_not_used),
         M(a_target_with_something_in_it_is_refused),
         M(a_store_in_use_is_refused),
+        M(only_who_made_a_target_takes_it_back),
         M(many_jobs_move),
         M(what_cannot_be_moved_is_said_before),
         M(a_difference_is_named),

@@ -79,23 +79,45 @@ static void remove_half_made(const struct store *s)
     }
 }
 
+/* Whether the file that was opened is still the one of that name: a mover takes one away that it made. */
+static bool is_still(int fd, const char *path)
+{
+    struct stat is, there;
+    return fstat(fd, &is) == 0 && stat(path, &there) == 0 && is.st_dev == there.st_dev &&
+           is.st_ino == there.st_ino;
+}
+
+static err lock_file(struct store *s, const char *path, int *out_fd, struct fault *f)
+{
+    for (;;) {
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return fail_path(s, f);
+        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+            err e = errno == EWOULDBLOCK ? fail_locked(s, fd, f) : fail_path(s, f);
+            close(fd);
+            return e;
+        }
+        *out_fd = fd;
+        if (is_still(fd, path))
+            return E_OK;
+        close(fd);
+    }
+}
+
 /* The lock dies with the process, so a lock file left behind never blocks a start. */
 err disk_lock(struct store *s, struct fault *f)
 {
+    int fd = -1;
     if (mkdir(s->dir, 0700) != 0 && errno != EEXIST)
         return fail_path(s, f);
     char *path = NULL;
     if (asprintf(&path, "%s/fulmar.lock", s->dir) < 0)
         bug("no memory");
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    err locked = lock_file(s, path, &fd, f);
     free(path);
-    if (fd < 0)
-        return fail_path(s, f);
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        err e = errno == EWOULDBLOCK ? fail_locked(s, fd, f) : fail_path(s, f);
-        close(fd);
-        return e;
-    }
+    if (locked)
+        return locked;
     s->doubted = was_doubted(fd);
     if (!write_lock(fd, s->doubted)) {
         err e = fail_path(s, f);

@@ -10,6 +10,7 @@
 #include "store/sqlite/upgrade.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,7 +22,11 @@ struct embedded {
     struct store s; /* its lock, its connection, its folder: nothing of it runs */
     char dir[PATH_SIZE], path[PATH_SIZE];
     struct store_limits limits;
+    bool made;   /* the file, under the lock that it still has */
+    bool undone; /* and it goes with it */
 };
+
+static const struct transfer_ops embedded_ops;
 
 static struct embedded *of(struct transfer *t)
 {
@@ -134,10 +139,23 @@ static err check_owner(const struct embedded *x, struct fault *f)
         x->dir, (unsigned)st.st_uid, (unsigned)st.st_uid);
 }
 
-static err attach(struct embedded *x, struct fault *f)
+/* Who else looks at the folder has no lock: only this tells whose file it is. */
+static err make_file(struct embedded *x, struct fault *f)
+{
+    int fd = open(x->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == EEXIST ? E_OK : files_fault(f, "make", x->path);
+    x->made = true;
+    close(fd);
+    return E_OK;
+}
+
+static err attach(struct embedded *x, bool make, struct fault *f)
 {
     x->s.lock_fd = -1;
     err e = disk_lock(&x->s, f);
+    if (!e && make)
+        e = make_file(x, f);
     if (!e)
         e = db_open(&x->s.db, x->path, x->s.doubted, f);
     return e ? e : store_schema(&x->s, f);
@@ -149,10 +167,32 @@ static void detach(struct embedded *x)
     if (x->s.lock_fd >= 0)
         close(x->s.lock_fd);
     x->s.lock_fd = -1;
+    x->made = false; /* from here on others may have used it */
+}
+
+void transfer_sqlite_undo(struct transfer *t)
+{
+    if (t->ops == &embedded_ops)
+        of(t)->undone = true;
+}
+
+static void remove_made(struct embedded *x)
+{
+    static const char *const names[] = {"fulmar.db", "fulmar.db-wal", "fulmar.db-shm",
+                                        "fulmar.lock"};
+    char file[PATH_SIZE + 16];
+    need(x->made && x->s.lock_fd >= 0);
+    db_close(&x->s.db);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(file, sizeof file, "%s/%s", x->dir, names[i]);
+        (void)unlink(file);
+    }
 }
 
 static void embedded_close(struct transfer **t)
 {
+    if (of(*t)->made && of(*t)->undone)
+        remove_made(of(*t));
     detach(of(*t));
     free(*t);
     *t = NULL;
@@ -180,7 +220,7 @@ static err embedded_settle(struct transfer *t, bool dry, struct fault *f)
     detach(x);
     e = sqlite_open(&s, x->dir, &x->limits, 0, clock_wall(), f);
     sqlite_close(&s);
-    return e ? e : attach(x, f);
+    return e ? e : attach(x, false, f);
 }
 
 static err embedded_empty(struct transfer *t, bool *out, struct fault *f)
@@ -481,9 +521,10 @@ err transfer_sqlite(struct transfer **out, const char *state_dir, bool make,
     if (!e)
         e = check_owner(x, f);
     if (!e)
-        e = attach(x, f);
+        e = attach(x, make, f);
     if (e) {
         struct transfer *t = &x->head;
+        transfer_sqlite_undo(t);
         embedded_close(&t);
         return e;
     }
