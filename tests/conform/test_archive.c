@@ -1242,6 +1242,31 @@ static void an_upgrade_keeps_everything_and_the_version_before_goes_on_meanwhile
     assert_non_null(strstr(fault.words, "upgrade it"));
 }
 
+/* Somebody changed the table: what it says is no reason to die. */
+static void a_column_that_holds_no_number_is_told_and_nothing_of_it_is_kept(void **state)
+{
+    (void)state;
+    int64_t batches[1] = {0};
+    const struct span jobs[] = {SPAN("job_1")};
+    static const char *const values[] = {"'abc'", "''::text", "'a longer text'"};
+    commit_posts(lease("job_1", 1, 1), 0, 1, 2, "a", 0);
+    assert_true(postgres_do(server, "ALTER TABLE fulmar_jobs ALTER next_batch DROP DEFAULT,"
+                                    "ALTER next_batch TYPE text"));
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        char sql[128];
+        snprintf(sql, sizeof sql, "UPDATE fulmar_jobs SET next_batch=%s", values[i]);
+        assert_true(postgres_do(server, sql));
+        struct archive *own = open_with(0);
+        CALL(i == 1 ? E_OK : E_STORE, archive_move_jobs(own, jobs, 1, batches, &fault));
+        if (i != 1)
+            assert_non_null(strstr(fault.words, "no number"));
+        archive_close(&own);
+    }
+    assert_true(postgres_do(server, "ALTER TABLE fulmar_jobs ALTER next_batch TYPE bigint "
+                                    "USING 1,ALTER next_batch SET DEFAULT 0"));
+    assert_string_equal(told("job_1"), "1:a 2:a");
+}
+
 static void a_step_that_fails_leaves_the_version_before(void **state)
 {
     (void)state;
@@ -1307,6 +1332,7 @@ int main(void)
         T(nodes_that_open_at_once_make_one_archive),
         T(nodes_that_write_at_once_leave_a_whole_archive),
         T(an_upgrade_keeps_everything_and_the_version_before_goes_on_meanwhile),
+        T(a_column_that_holds_no_number_is_told_and_nothing_of_it_is_kept),
         T(a_step_that_fails_leaves_the_version_before),
         T(a_plain_role_in_a_schema_of_its_own_is_enough),
     };

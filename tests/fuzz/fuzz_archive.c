@@ -1,6 +1,7 @@
 /* What a PostgreSQL answers: rows of any texts and numbers, to each of the questions that the archive reads rows of. Nothing but an
  * error may come of it. The first byte is the question; then each answer has a byte, how many rows, and of each column a
- * byte, how long it is. As many rows as a statement always gives are there. pg.c, which asks, is not: this is its face. */
+ * byte, how long it is. As many rows as a statement always gives are there. pg.c, which asks, is not: this is its face; what a number is cell.c says
+ * here as well. */
 #include "base/need.h"
 #include "store/postgres/inside.h"
 
@@ -13,6 +14,7 @@ struct pg_rows {
 };
 static struct span left; /* of the input */
 static struct arena *a;
+static bool foreign; /* a cell held no number where one belongs */
 
 static unsigned take_byte(void)
 {
@@ -79,11 +81,15 @@ err pg_do(struct pg *p, enum pg_mode mode, pg_work *work, void *ctx, struct faul
 {
     (void)mode;
     struct fault words = {0};
+    foreign = false;
     err e = work(p, ctx, &words);
     if (e == E_BUSY) {
         words = (struct fault){0};
+        foreign = false;
         e = work(p, ctx, &words);
     }
+    if (!e && foreign)
+        e = fail(&words, E_STORE, "a number is none");
     return e ? fail(f, e, "%s", words.words) : E_OK;
 }
 
@@ -100,11 +106,9 @@ struct span pg_text(const struct pg_rows *r, size_t row, int column)
 
 int64_t pg_int(const struct pg_rows *r, size_t row, int column)
 {
-    struct span s = span_cut(pg_text(r, row, column), 0, 8);
-    uint64_t v = s.n && (s.p[0] & 0x80) ? UINT64_MAX : 0;
-    for (size_t i = 0; i < s.n; i++)
-        v = v << 8 | (unsigned char)s.p[i];
-    return (int64_t)v;
+    int64_t v = 0;
+    foreign = !pg_number(pg_text(r, row, column), &v) || foreign;
+    return v;
 }
 
 err pg_keep(const struct pg_rows *r, size_t row, int column, struct arena *arena,

@@ -23,6 +23,10 @@ enum {
 /* Types of pg_type.dat. */
 enum { OID_BYTEA = 17, OID_INT8 = 20, OID_TEXT = 25, OID_TEXTS = 1009, OID_INTS = 1016 };
 
+struct pg_rows {
+    PGresult *result;
+    bool *foreign; /* of the connection */
+};
 struct host { /* parts of the address, borrowed from `options` as spans */
     struct span name, number, port;
 };
@@ -39,6 +43,7 @@ struct pg {
     bool prepared[SQL_COUNT]; /* on this connection */
     bool made, making;        /* as pg_first_time() says */
     bool copying;
+    bool foreign; /* in this attempt an answer was not what was asked for */
     struct buf args, copy;
 
     /* of the last attempt; NULL: none of the server or the way to it */
@@ -531,11 +536,17 @@ static err attempt(struct pg *p, enum pg_mode mode, pg_work *work, void *ctx, st
 {
     p->trouble = NULL;
     p->unknown = false;
+    p->foreign = false;
     err e = p->conn ? E_OK : connect_any(p, f);
     if (!e && mode == PG_WRITES)
         e = pg_script(p, "BEGIN ISOLATION LEVEL READ COMMITTED", f);
     if (!e)
         e = work(p, ctx, f);
+    if (!e && p->foreign)
+        e = fail(f, E_STORE,
+                 "archive %s: an answer has no number where one belongs: a table that is not "
+                 "Fulmar's, or of a newer version",
+                 p->server);
     if (!e)
         return mode == PG_WRITES ? commit(p, f) : E_OK;
     struct fault quiet = {0};
@@ -722,9 +733,11 @@ err pg_ask_args(struct pg *p, enum sql id, struct pg_rows **out, struct fault *f
     if (!PQsendQueryPrepared(p->conn, name, (int)n, b.values, b.lengths, b.formats, 1))
         return trouble(p, &sqlstate_lost, SPAN_NONE, f);
     e = await_results(p, &r, f);
-    if (!e)
-        *out = (struct pg_rows *)r;
-    return e;
+    if (e)
+        return e;
+    *out = heap_new_of(struct pg_rows);
+    **out = (struct pg_rows){r, &p->foreign};
+    return E_OK;
 }
 
 err pg_run_args(struct pg *p, enum sql id, struct fault *f, const struct pg_arg *args, size_t n)
@@ -737,37 +750,34 @@ err pg_run_args(struct pg *p, enum sql id, struct fault *f, const struct pg_arg 
 
 /* ---- rows ---- */
 
-static PGresult *result_of(const struct pg_rows *r)
-{
-    return (PGresult *)(uintptr_t)r;
-}
-
 void pg_end(struct pg_rows *r)
 {
-    PQclear(result_of(r));
+    if (!r)
+        return;
+    PQclear(r->result);
+    free(r);
 }
 
 size_t pg_count(const struct pg_rows *r)
 {
-    return (size_t)PQntuples(result_of(r));
+    return (size_t)PQntuples(r->result);
 }
 
 int64_t pg_int(const struct pg_rows *r, size_t row, int column)
 {
-    struct span s = pg_text(r, row, column);
-    need(s.n == 0 || s.n == 2 || s.n == 4 || s.n == 8);
-    uint64_t v = s.n && (s.p[0] & 0x80) ? UINT64_MAX : 0;
-    for (size_t i = 0; i < s.n; i++)
-        v = v << 8 | (unsigned char)s.p[i];
-    return (int64_t)v;
+    int64_t v = 0;
+    if (!pg_number(pg_text(r, row, column), &v))
+        *r->foreign = true;
+    return v;
 }
 
 struct span pg_text(const struct pg_rows *r, size_t row, int column)
 {
-    PGresult *result = result_of(r);
-    need(row < pg_count(r) && column < PQnfields(result));
-    return (struct span){PQgetvalue(result, (int)row, column),
-                         (size_t)PQgetlength(result, (int)row, column)};
+    if (row < pg_count(r) && column < PQnfields(r->result))
+        return (struct span){PQgetvalue(r->result, (int)row, column),
+                             (size_t)PQgetlength(r->result, (int)row, column)};
+    *r->foreign = true;
+    return SPAN("");
 }
 
 err pg_keep(const struct pg_rows *r, size_t row, int column, struct arena *a, struct span *out,

@@ -86,7 +86,10 @@ MUST_USE err pg_script(struct pg *p, const char *sql,
                        struct fault *f); /* several, without arguments */
 
 size_t pg_count(const struct pg_rows *r);
-int64_t pg_int(const struct pg_rows *r, size_t row, int column);      /* NULL reads as 0 */
+/* NULL reads as 0. What is no number, or not there, does so too, and fails the pg_do() that it is in: nothing of it stays. */
+int64_t pg_int(const struct pg_rows *r, size_t row, int column);
+/* A number as the server sends it, in 0 (NULL), 2, 4 or 8 bytes; false: it is none. */
+bool pg_number(struct span cell, int64_t *out);
 struct span pg_text(const struct pg_rows *r, size_t row, int column); /* until pg_end() */
 /* A copy in the arena; E_TOO_BIG past its limit. NULL reads as empty. */
 MUST_USE err pg_keep(const struct pg_rows *r, size_t row, int column, struct arena *a,
