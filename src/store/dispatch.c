@@ -42,6 +42,11 @@ bool store_is_away(const struct store *s)
     return ops_of(s)->is_away && ops_of(s)->is_away(s);
 }
 
+struct span store_id(const struct store *s)
+{
+    return ops_of(s)->id ? ops_of(s)->id(s) : SPAN("");
+}
+
 const struct store_loss *store_loss(const struct store *s)
 {
     static const struct store_loss none;

@@ -18,6 +18,8 @@ const char *durability_name(enum durability d); /* "memory", "replicated", "fsyn
 struct store;
 /* Whether the last operation failed because its server is away, and may come back by itself. The embedded store never is. */
 bool store_is_away(const struct store *s);
+/* Which store it is: another one, or an emptied one, has another id. Empty: the embedded one, or one that is not there yet. */
+struct span store_id(const struct store *s);
 /* What was answered and is lost, as far as this process knows: the store of several machines may lose its last moments. */
 enum { LOSS_NAMED = 64 };
 struct store_loss {

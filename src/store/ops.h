@@ -373,6 +373,7 @@ struct store_ops {
     enum durability (*durability)(const struct store *s, bool *out_confirmed);
     bool (*is_away)(const struct store *s);                  /* likewise; NULL: never */
     const struct store_loss *(*loss)(const struct store *s); /* likewise; NULL: none */
+    struct span (*id)(const struct store *s);                /* likewise; NULL: it has none */
     /* Of together.h; NULL: one by one costs it nothing. */
     void (*together)(struct store *s, struct store_op **ops, size_t n, wall now);
     /* Of clock.h; NULL: it has a clock of its own. */

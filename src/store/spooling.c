@@ -9,23 +9,41 @@
 #include "store/asked.h"
 #include "store/sqlite/spool.h"
 
+#include <string.h>
+
 enum {
     PIECE = 100,
     ENTRY_BYTES = 4 * STORE_SPEC_MAX + (1 << 20),
     /* What was handed over is kept at least so long: by then the queue's disk and its replicas have it. */
     KEEP_MS = 60000,
+    NOTED = 1000, /* at once, of what the queue answered for */
+    REFUSED = 50, /* in a row: what is behind them is offered in the next call */
+    PASS_MS = 1000,
 };
+enum state { WAITING, KEPT_ON, SET_ASIDE, STUCK };
 enum outcome { TAKEN, HANDED_OVER, ASIDE, KEPT, NOT_KEPT };
 
 struct spooling {
     struct spool *spool;
     char dir[512];
     bool always;
-    int64_t disk_floor_bytes;
+    int64_t disk_floor_bytes, retain_ms;
+    mono (*clock)(void);
     struct arena *own; /* of the entry at hand */
-    int64_t last;      /* number of the last one that was handed over */
-    int64_t mark;      /* that of the last one when the mark was set */
-    mono marked;
+    int64_t round;     /* of KEEP_MS */
+    mono began;        /* it */
+    char queue[64];    /* which one was used last; empty: none yet */
+    int64_t losses;    /* of the queue, that were seen */
+    bool again_due;    /* since the last one that was not noted yet */
+    bool pass_due;
+    mono passed;         /* the last time that was looked for what has been done with */
+    int64_t after;       /* the last one that was looked at, of those that wait */
+    int64_t back_to;     /* the first one that is to be offered again; 0: none */
+    struct buf answered; /* numbers that the queue answered for, which could not be noted yet */
+    int64_t said;        /* the last one of which it was said that it is stuck */
+    int64_t stuck,
+        stuck_now; /* of the last time that all were looked at; of this one, so far */
+    bool troubled; /* it was said that nothing can be noted */
 };
 
 struct spooling_state spooling_state(struct spooling *s)
@@ -34,9 +52,10 @@ struct spooling_state spooling_state(struct spooling *s)
     if (spool_look(s->spool, &v, NULL))
         v = (struct spool_view){0};
     int64_t age = v.oldest_ms ? clock_wall().ms - v.oldest_ms : 0;
-    metric_set(METRIC_SPOOL, 0, v.waiting);
-    metric_set(METRIC_SPOOL, 1, v.handed_over);
-    metric_set(METRIC_SPOOL, 2, v.aside);
+    metric_set(METRIC_SPOOL, WAITING, v.waiting);
+    metric_set(METRIC_SPOOL, KEPT_ON, v.handed_over);
+    metric_set(METRIC_SPOOL, SET_ASIDE, v.aside);
+    metric_set(METRIC_SPOOL, STUCK, s->stuck > s->stuck_now ? s->stuck : s->stuck_now);
     metric_set(METRIC_SPOOL_AGE, 0, age > 0 ? age : 0);
     return (struct spooling_state){true,   v.waiting, v.handed_over,
                                    v.most, v.aside,   v.oldest_ms};
@@ -49,8 +68,11 @@ err spooling_open(struct spooling **out, const struct spooling_config *config, s
     span_copy(span_of(config->state_dir), s->dir, sizeof s->dir);
     s->always = config->always;
     s->disk_floor_bytes = config->disk_floor_bytes;
+    s->retain_ms = config->retain_ms;
+    s->clock = config->clock ? config->clock : clock_mono;
     s->own = arena_new(ENTRY_BYTES);
-    s->marked = clock_mono();
+    s->answered = BUF((size_t)config->most * 2 * sizeof(int64_t));
+    s->began = s->clock();
     err e = spool_open(&s->spool, config->state_dir, config->most, f);
     if (!e)
         e = spooling_again(s, &again, f);
@@ -68,6 +90,7 @@ void spooling_close(struct spooling **s)
         return;
     spool_close(&(*s)->spool);
     arena_free(&(*s)->own);
+    buf_free(&(*s)->answered);
     free(*s);
     *s = NULL;
 }
@@ -104,6 +127,22 @@ static void reply_existing(const struct spooled *live, wall now, struct arena *a
     out->waits = job;
 }
 
+static bool is_answered(const struct spooling *s, int64_t number)
+{
+    for (size_t i = 0; i < s->answered.n; i += sizeof number)
+        if (memcmp(s->answered.p + i, &number, sizeof number) == 0)
+            return true;
+    return false;
+}
+
+/* The queue knows better of one that it has answered for. */
+static err find_live(struct spooling *s, struct span tenant, struct span key, struct arena *a,
+                     struct spooled *out)
+{
+    err e = spool_live(s->spool, tenant, key, a, out, NULL);
+    return !e && is_answered(s, out->number) ? E_END : e;
+}
+
 /* What becomes of an order with a unique key, as far as this node knows: of the jobs that wait here, none of which runs.
  * out_live: the one that has the key; number 0: none. One that cannot be read has none: it will be set aside. */
 static err decide_unique(struct spooling *s, const struct accept_args *job, struct span tenant,
@@ -116,7 +155,7 @@ static err decide_unique(struct spooling *s, const struct accept_args *job, stru
     if (!job->unique_key.n)
         return E_OK;
     arena_reset(s->own);
-    err e = spool_live(s->spool, tenant, job->unique_key, a ? a : s->own, out_live, NULL);
+    err e = find_live(s, tenant, job->unique_key, a ? a : s->own, out_live);
     if (e == E_END || e == E_BAD_SYNTAX) {
         *out_live = (struct spooled){0};
         return E_OK;
@@ -171,7 +210,7 @@ bool spooling_has_key(struct spooling *s, const struct accept_args *job)
     if (!job->unique_key.n || job->idempotency_key.n || !lane_name_parse(job->lane, &lane))
         return false;
     arena_reset(s->own);
-    return spool_live(s->spool, lane.tenant, job->unique_key, s->own, &live, NULL) == E_OK;
+    return find_live(s, lane.tenant, job->unique_key, s->own, &live) == E_OK;
 }
 
 bool spooling_keeps(const struct spooling *s)
@@ -179,15 +218,17 @@ bool spooling_keeps(const struct spooling *s)
     return s->always;
 }
 
+static struct spool_given given_now(const struct spooling *s, wall now)
+{
+    return (struct spool_given){s->round, now, span_of(s->queue)};
+}
+
 void spooling_keep(struct spooling *s, const struct accept_args *job, wall now)
 {
-    struct spool_reply reply = {0};
+    struct spool_given given = given_now(s, now);
     err e = files_free_bytes(s->dir) < s->disk_floor_bytes
                 ? E_DISK_FULL
-                : spool_add(s->spool, job, now, &reply, NULL);
-    if (!e && reply.number)
-        e = spool_handed_over(s->spool, reply.number, NULL);
-    s->last = !e && reply.number ? reply.number : s->last;
+                : spool_add_copy(s->spool, job, now, &given, NULL);
     metric_add(METRIC_SPOOLED, e ? NOT_KEPT : KEPT, 1);
 }
 
@@ -241,73 +282,215 @@ static bool is_of_the_entry(err e)
     return e == E_BAD_INPUT || e == E_TOO_BIG || e == E_BAD_SYNTAX;
 }
 
-/* Who was answered 202 has to be told by somebody. */
-static err set_aside(struct spooling *s, const struct spooled *entry, const struct fault *why,
-                     struct fault *f)
+/* It waits on, and what is behind it goes on. Of each it is said once: all are looked at in their order. */
+static void pass_over(struct spooling *s, const struct spooled *entry, const struct fault *why)
 {
-    err e = spool_set_aside(s->spool, entry->number, span_of(why->words), f);
-    if (e)
-        return e;
+    s->back_to = s->back_to && s->back_to < entry->number ? s->back_to : entry->number;
+    s->stuck_now++;
+    if (entry->number <= s->said)
+        return;
+    s->said = entry->number;
+    log_warn("spool.stuck", F_S("job", entry->job.id), F_N("entry", entry->number),
+             F_C("why", why->words),
+             F_C("do", "it is offered again; what is behind it is not held up"));
+}
+
+/* Who was answered 202 has to be told by somebody. */
+static void set_aside(struct spooling *s, const struct spooled *entry, const struct fault *why)
+{
+    struct fault trouble = {0};
+    err e = spool_set_aside(s->spool, entry->number, span_of(why->words), &trouble);
+    err synced = spool_sync(s->spool, &trouble);
+    if (e || synced) {
+        pass_over(s, entry, &trouble);
+        return;
+    }
     metric_add(METRIC_SPOOLED, ASIDE, 1);
     log_error("spool.aside", F_S("job", entry->job.id), F_N("entry", entry->number),
               F_C("why", why->words));
-    return E_OK;
 }
 
-/* E_END: none waits. */
-static err hand_over_one(struct spooling *s, struct store *queue, wall now, struct fault *f)
+static void note_answered(struct spooling *s, int64_t number)
+{
+    metric_add(METRIC_SPOOLED, HANDED_OVER, 1);
+    buf_add(&s->answered, (struct span){(const char *)&number, sizeof number});
+    if (s->answered.failed) { /* more than may wait: it is offered again */
+        s->answered.failed = E_OK;
+        s->back_to = s->back_to && s->back_to < number ? s->back_to : number;
+    }
+}
+
+/* E_END: none waits any more. out_passed: it was passed over. Otherwise an error is the queue's, or that of the disk. */
+static err hand_over_one(struct spooling *s, struct store *queue, wall now, bool *out_passed,
+                         struct fault *f)
 {
     struct spooled entry;
     struct fault refusal = {0};
+    *out_passed = false;
     arena_reset(s->own);
-    err e = spool_next(s->spool, s->own, &entry, &refusal);
-    if (!e) {
+    err e = spool_next(s->spool, s->after, s->own, &entry, &refusal);
+    if (e && !is_of_the_entry(e))
+        return e == E_END ? e : fail(f, e, "%s", refusal.words);
+    bool known = is_answered(s, entry.number);
+    if (!e && !known) {
         entry.job.accepted_ms = entry.at.ms;
         e = offer(queue, &entry.job, now, &refusal);
     }
-    if (is_of_the_entry(e))
-        return set_aside(s, &entry, &refusal, f);
-    if (e)
-        return e == E_END ? e : fail(f, e, "%s", refusal.words);
-    metric_add(METRIC_SPOOLED, HANDED_OVER, 1);
-    s->last = s->last > entry.number ? s->last : entry.number;
-    return spool_handed_over(s->spool, entry.number, f);
+    if (e && !is_of_the_entry(e) && (e == E_MOVED || store_is_away(queue)))
+        return fail(f, e, "%s", refusal.words);
+    s->after = entry.number;
+    *out_passed = e && !is_of_the_entry(e);
+    if (*out_passed)
+        pass_over(s, &entry, &refusal);
+    else if (e)
+        set_aside(s, &entry, &refusal);
+    else if (!known)
+        note_answered(s, entry.number);
+    return E_OK;
 }
 
-/* What was handed over before the mark before this one goes: nothing was heard of a loss since. */
+/* From now on the new ones are looked at, and before them what was passed over. */
+static void begin_anew(struct spooling *s)
+{
+    s->after = s->back_to ? s->back_to - 1 : s->after;
+    s->back_to = 0;
+    s->stuck = s->stuck_now;
+    s->stuck_now = 0;
+}
+
+/* As many as a group may have, or until so many in a row are passed over that the queue is left alone for a while. out_more: it was
+ * not, and there may be more. */
+static err hand_over_piece(struct spooling *s, struct store *queue, wall now, bool *out_more,
+                           struct fault *f)
+{
+    int in_a_row = 0;
+    err e = E_OK;
+    for (int i = 0; i < PIECE && in_a_row < REFUSED && !e; i++) {
+        bool passed;
+        e = hand_over_one(s, queue, now, &passed, f);
+        in_a_row = passed ? in_a_row + 1 : 0;
+    }
+    if (e == E_END)
+        begin_anew(s);
+    *out_more = !e && in_a_row < REFUSED;
+    return e == E_END ? E_OK : e;
+}
+
+/* What the queue answered for is noted here, as far as the disk lets it; the rest is not offered again by this process. */
+static err note_handed_over(struct spooling *s, wall now, struct fault *f)
+{
+    struct spool_given given = given_now(s, now);
+    size_t n =
+        s->answered.n / sizeof(int64_t) < NOTED ? s->answered.n / sizeof(int64_t) : NOTED;
+    err e = E_OK;
+    for (size_t i = 0; !e && i < n; i++) {
+        int64_t number;
+        memcpy(&number, s->answered.p + i * sizeof number, sizeof number);
+        e = spool_handed_over(s->spool, number, &given, f);
+    }
+    err synced = spool_sync(s->spool, f);
+    if (!e && !synced)
+        buf_drop(&s->answered, n * sizeof(int64_t));
+    return e ? e : synced;
+}
+
+/* A loss is noticed by whoever asks the queue next; then all that it was given of late is due again. */
+static void look_for_loss(struct spooling *s, const struct store *queue)
+{
+    int64_t count = store_loss(queue)->count;
+    s->again_due = s->again_due || count != s->losses;
+    s->losses = count;
+}
+
+/* What was handed over before the round before this one goes: nothing was heard of a loss since. */
 static err settle(struct spooling *s, struct fault *f)
 {
-    if (mono_left(mono_add(s->marked, KEEP_MS), clock_mono()) > 0)
+    if (s->again_due || mono_left(mono_add(s->began, KEEP_MS), s->clock()) > 0)
         return E_OK;
-    err e = spool_settle(s->spool, s->mark, f);
-    s->mark = s->last;
-    s->marked = clock_mono();
-    return e;
+    err e = spool_settle(s->spool, s->round, f);
+    err synced = spool_sync(s->spool, f);
+    s->round++;
+    s->began = s->clock();
+    return e ? e : synced;
+}
+
+/* A queue that is not the one of before, or that may have forgotten it, would do again what was done. */
+static err pass_old(struct spooling *s, struct store *queue, wall now, struct fault *f)
+{
+    struct span is = store_id(queue);
+    if (!s->pass_due && mono_left(mono_add(s->passed, PASS_MS), s->clock()) > 0)
+        return E_OK;
+    if (is.n)
+        span_copy(is, s->queue, sizeof s->queue);
+    err e = spool_pass(s->spool, is,
+                       (wall){s->retain_ms > 0 ? now.ms - s->retain_ms : INT64_MIN}, f);
+    err synced = spool_sync(s->spool, f);
+    s->pass_due = e || synced;
+    s->passed = s->clock();
+    return e ? e : synced;
+}
+
+/* Of what goes on all the same it is said once. */
+static void say_trouble(struct spooling *s, err e, const struct fault *f)
+{
+    if (e && !s->troubled)
+        log_warn("spool.unnoted", F_X("result", e), F_C("why", f->words),
+                 F_C("do", "what is handed over is not noted on this node's disk"));
+    s->troubled = e != E_OK;
+}
+
+/* As a group of the queue's. */
+static err hand_over_group(struct spooling *s, struct store *queue, wall now, bool *out_more,
+                           struct fault *f)
+{
+    struct spool_view v;
+    err e = spool_look(s->spool, &v, f);
+    if (!e && v.waiting)
+        e = store_begin(queue, f);
+    if (e || !v.waiting)
+        return e;
+    e = hand_over_piece(s, queue, now, out_more, f);
+    err committed = store_commit(queue, f);
+    if (committed) { /* nobody knows which of them it has */
+        buf_clear(&s->answered);
+        s->after = s->back_to = 0;
+    }
+    return e ? e : committed;
 }
 
 err spooling_hand_over(struct spooling *s, struct store *queue, wall now, bool *out_more,
                        struct fault *f)
 {
-    struct spool_view v;
-    err e = spool_look(s->spool, &v, f), handed = E_END;
-    if (!e && v.waiting)
-        e = store_begin(queue, f);
-    if (e)
-        return e;
-    for (int i = 0; i < PIECE && v.waiting && !(i && handed); i++)
-        handed = hand_over_one(s, queue, now, f);
+    struct fault trouble = {0};
+    int64_t again;
+    *out_more = false;
+    look_for_loss(s, queue);
+    err own = s->again_due ? spooling_again(s, &again, &trouble) : E_OK;
+    if (!own)
+        own = pass_old(s, queue, now, &trouble);
+    err e = hand_over_group(s, queue, now, out_more, f);
     /* First the queue's group, then what it says about it here: the other way round a crash would lose them. */
-    if (v.waiting)
-        e = store_commit(queue, f);
-    err settled = settle(s, f), synced = spooling_sync(s, f);
-    *out_more = handed == E_OK;
-    if (handed && handed != E_END)
-        return handed;
-    return e ? e : settled ? settled : synced;
+    err noted = note_handed_over(s, now, &trouble);
+    look_for_loss(s, queue);
+    if (!noted)
+        noted = settle(s, &trouble);
+    own = own ? own : noted;
+    say_trouble(s, own, &trouble);
+    if (e || !own)
+        return e;
+    return fail(f, own, "%s", trouble.words);
 }
 
 err spooling_again(struct spooling *s, int64_t *out_count, struct fault *f)
 {
+    s->again_due = true;
     err e = spool_again(s->spool, out_count, f);
-    return e ? e : spooling_sync(s, f);
+    err synced = spooling_sync(s, f);
+    if (e || synced)
+        return e ? e : synced;
+    s->again_due = false;
+    s->pass_due = true;
+    buf_clear(&s->answered);
+    s->after = s->back_to = s->said = 0;
+    return E_OK;
 }

@@ -3,7 +3,8 @@
  *
  * A job that was taken has its id and is on this node's disk. The queue gets it under that id, so that handing it over
  * again makes no second one, and keeps it whatever its modes and limits say meanwhile: it was accepted. What was
- * handed over stays in the journal for a while, and is handed over anew when the queue lost its last moments. */
+ * handed over stays in the journal for a minute at least, if no job that waits needs its room, and is handed over anew when the
+ * queue lost its last moments. What the queue refuses for now, though it is there, is passed over and offered again. */
 #pragma once
 
 #include "store/store.h"
@@ -11,12 +12,15 @@
 struct spooling;
 struct spooling_config {
     const char *state_dir;
-    int64_t most; /* jobs at once, those that were handed over and are still kept included */
-    bool always;  /* also copies of those that the queue takes */
+    int64_t
+        most; /* jobs that wait at once; what is left of it is room for those that were handed over */
+    bool always;              /* also copies of those that the queue takes */
     int64_t disk_floor_bytes; /* free on the disk, below which none is taken */
+    int64_t retain_ms;        /* so long the queue keeps a job that has ended; 0: for ever */
+    mono (*clock)(void);      /* NULL: this machine's */
 };
-/* What an earlier process left is handed over again: nobody knows what the queue lost meanwhile. E_STORE,
- * E_DISK_FULL. */
+/* What an earlier process left is handed over again, since nobody knows what the queue lost meanwhile; but not to another queue, nor
+ * when it may have ended there and be gone. E_STORE, E_DISK_FULL. */
 MUST_USE err spooling_open(struct spooling **out, const struct spooling_config *config,
                            struct fault *f);
 void spooling_close(struct spooling **s);
@@ -29,8 +33,8 @@ bool spooling_keeps(const struct spooling *s); /* copies are wanted */
 MUST_USE err spooling_take(struct spooling *s, const struct accept_args *job,
                            enum store_mode mode, wall now, struct arena *a,
                            struct accept_reply *out, struct fault *f);
-/* Whether a job with the unique key of this order, which has no key of its request, waits here: then the order is for
- * spooling_take(), also when the queue is back. */
+/* Whether a job with the unique key of this order, which has no key of its request, waits here, and the queue never had it: then
+ * the order is for spooling_take(), also when the queue is back. */
 bool spooling_has_key(struct spooling *s, const struct accept_args *job);
 /* A copy of a job that the queue has taken, for when it loses its last moments. It may have no room: then there is none. */
 void spooling_keep(struct spooling *s, const struct accept_args *job, wall now);
@@ -48,9 +52,11 @@ struct spooling_state {
 };
 struct spooling_state spooling_state(struct spooling *s); /* also sets the gauges */
 
-/* A piece of what waits, in its order, as a group of the store's own. out_more: there is more. What cannot be read, or
- * what the queue will never take, is set aside, and logged; what is behind it goes on. */
+/* A piece of what waits, in its order, as a group of the store's own. out_more: there is more, also on an error. What cannot be
+ * read, or what the queue will never take, is set aside; what it refuses for now, though it is there, waits on; both are logged,
+ * and what is behind them goes on. Afterwards what is safe in the queue goes. */
 MUST_USE err spooling_hand_over(struct spooling *s, struct store *queue, wall now,
                                 bool *out_more, struct fault *f);
-/* The queue may have lost what it was given last. */
+/* The queue may have lost what it was given last. When that cannot be noted, spooling_hand_over() tries again, and nothing counts as
+ * safe before. */
 MUST_USE err spooling_again(struct spooling *s, int64_t *out_count, struct fault *f);

@@ -199,34 +199,31 @@ static bool waits_here(struct store_thread *t, struct store_op *op, wall now)
     return true;
 }
 
-/* Whether this job was taken here; otherwise the answer of the queue stands. */
-static bool take_here(struct store_thread *t, struct store_op *op, wall now)
+/* Takes this job when the queue cannot. */
+static void take_here(struct store_thread *t, struct store_op *op, wall now)
 {
     struct fault f = {0};
     bool away = (op->result == E_BUSY || op->result == E_STORE || op->result == E_DISK_FULL) &&
                 store_is_away(t->store);
-    if (!t->spooling || !away)
-        return false;
-    if (waits_here(t, op, now)) /* one before it in this group is the same */
-        return true;
+    if (!t->spooling || !away ||
+        waits_here(t, op, now)) /* one before it in this group is the same */
+        return;
     op->result = spooling_take(t->spooling, &op->in.accept, t->outlook.mode, now, op->arena,
                                &op->out.accept, &f);
     op->fault = f;
-    return !op->result;
 }
 
-/* Returns whether it, or a copy of it, is in the spool now. */
-static bool keep_here(struct store_thread *t, struct store_op *op, wall now)
+static void keep_here(struct store_thread *t, struct store_op *op, wall now)
 {
     const struct accept_reply *r = &op->out.accept;
     bool keep = t->spooling && spooling_keeps(t->spooling) && !op->result && !r->replayed &&
                 !r->existing;
     if (keep)
         spooling_keep(t->spooling, &op->in.accept, now);
-    return take_here(t, op, now) || keep;
+    take_here(t, op, now);
 }
 
-/* What the group took here is on the disk, or was not taken. */
+/* What the group took here is on the disk, or was not taken; what could not be is forgotten before the next one. */
 static void sync_spool(struct store_thread *t, struct store_op **ops, size_t n)
 {
     struct fault f = {0};
@@ -249,28 +246,25 @@ static struct span job_of(const struct store_op *op)
     return op->verb == STORE_CANCEL ? op->in.cancel.id : SPAN_NONE;
 }
 
-/* A job that waits here is none that is not there. */
+/* A job that waits here is none that is not there; events are asked for without asking whether it is. */
 static void note_spooled(struct store_thread *t, struct store_op *op)
 {
     struct fault f = {0};
     struct span id = job_of(op);
-    if (!t->spooling || !id.n || (op->result && op->result != E_NOT_FOUND))
+    bool none = op->verb == STORE_EVENTS && !op->result && op->out.events.count == 0;
+    if (!t->spooling || !id.n || (op->result != E_NOT_FOUND && !none))
         return;
     err e = spooling_asked(t->spooling, id, &f);
     if (e)
         answer_all(&op, 1, e, &f);
 }
 
-/* Whether the queue was found to have lost its last moments: then it is given again what it was given of late. */
+/* Whether the queue was found to have lost its last moments; the spool sees it by itself. */
 static void note_loss(struct store_thread *t)
 {
     const struct store_loss *loss = store_loss(t->store);
-    struct fault ignored = {0};
-    int64_t again;
     if (loss->count == t->lost.count) /* nobody else writes it */
         return;
-    if (t->spooling) /* what cannot be noted now waits for the next start */
-        (void)!spooling_again(t->spooling, &again, &ignored);
     pthread_mutex_lock(&t->lock);
     t->lost = *loss;
     pthread_mutex_unlock(&t->lock);
@@ -279,12 +273,12 @@ static void note_loss(struct store_thread *t)
 /* A piece; true: there is more. What the queue cannot take now is offered again the next time. */
 static bool hand_over(struct store_thread *t)
 {
-    struct fault f = {0};
+    struct fault said = {0}; /* by the spool, or by whoever asks the queue */
     bool more = false;
-    if (!t->spooling)
+    if (!t->spooling || store_is_away(t->store))
         return false;
-    err e = spooling_hand_over(t->spooling, t->store, tell_time(t), &more, &f);
-    return !e && more;
+    (void)!spooling_hand_over(t->spooling, t->store, tell_time(t), &more, &said);
+    return more;
 }
 
 static void publish_spool(struct store_thread *t)
@@ -306,26 +300,25 @@ static err write_group(struct store_thread *t, struct store_op **ops, size_t n, 
     err e = store_begin(t->store, f);
     if (e)
         return e;
-    bool spooled = false, here[GROUP_MAX];
+    bool here[GROUP_MAX];
     for (size_t i = 0; i < n; i++) {
         ops[i]->fault = (struct fault){0};
         ops[i]->answered = false;
         here[i] = waits_here(t, ops[i], now);
-        spooled |= here[i];
     }
     store_together(t->store, ops, n, now);
     for (size_t i = 0; i < n; i++) {
         if (!ops[i]->answered)
             ops[i]->result = apply_write(t->store, ops[i], now);
         if (ops[i]->verb == STORE_ACCEPT && !here[i])
-            spooled |= keep_here(t, ops[i], now);
+            keep_here(t, ops[i], now);
         note_spooled(t, ops[i]);
         fault_point_if(ops[i]->verb == STORE_RESERVE && !ops[i]->result, "store.reserve");
         fault_point_if(ops[i]->verb == STORE_COMMIT, "store.commit");
         fault_point_if(ops[i]->verb == STORE_FINISH, "store.finish");
     }
     e = store_commit(t->store, f);
-    if (spooled)
+    if (t->spooling)
         sync_spool(t, ops, n);
     for (size_t i = 0; i < n && !e; i++)
         if (ops[i]->verb == STORE_ACCEPT && ops[i]->out.accept.durability != DURABILITY_SPOOLED)
@@ -419,41 +412,66 @@ static void run(struct store_thread *t, struct store_op **ops, size_t n)
 
 /* ---- upkeep ---- */
 
+/* What one duty of a queue of several machines meets, such as foreign data under its keys, keeps no other one from being done, for each is a
+ * transition of its own; in the embedded store all are one transaction. Returns whether the next one is done. */
+static bool goes_on(struct store_thread *t, err e, err *first)
+{
+    *first = *first ? *first : e;
+    return !*first || (t->shared && !store_is_away(t->store));
+}
+
+struct kept_up {
+    struct reap_reply reaped;
+    struct retain_reply retained;
+    bool more_evidence, more_files, more_batches;
+};
+
+static err retain_all(struct store_thread *t, wall now, struct kept_up *up, struct fault *f)
+{
+    const struct store_thread_config *c = &t->config;
+    err first = E_OK;
+    if (!goes_on(t, store_retain(t->store, &c->retain, now, &up->retained, f), &first))
+        return first;
+    if (c->retain.age_ms > 0 &&
+        !goes_on(t,
+                 store_retain_batches(t->store, (wall){now.ms - c->retain.age_ms},
+                                      &up->more_batches, f),
+                 &first))
+        return first;
+    if (!goes_on(t, store_evidence_retain(t->store, now, &up->more_evidence, f), &first))
+        return first;
+    if (!goes_on(t, store_files_tend(t->store, now, &up->more_files, f), &first))
+        return first;
+    if (c->field_retention_ms > 0)
+        (void)goes_on(t,
+                      store_retain_fields(t->store, (wall){now.ms - c->field_retention_ms}, f),
+                      &first);
+    return first;
+}
+
 /* Reap, promote, and on a poll retention too. out_found: work whose time had come; out_more:
- * there is more to delete. */
+ * there is more to delete; both as far as it went. Returns the first error. */
 static err tend(struct store_thread *t, bool poll, int64_t *out_found, bool *out_more)
 {
     struct fault f = {0};
-    struct reap_reply reply = {0};
+    struct kept_up up = {0};
     wall now = tell_time(t);
-    err e = store_begin(t->store, &f);
-    if (e)
-        return e;
-    e = store_reap(t->store, now, &reply, &f);
-    if (!e)
-        e = store_tend(t->store, now, &f);
-    struct retain_reply retained = {0};
-    bool more_evidence = false, more_files = false, more_batches = false;
-    if (!e && poll)
-        e = store_retain(t->store, &t->config.retain, now, &retained, &f);
-    if (!e && poll && t->config.retain.age_ms > 0)
-        e = store_retain_batches(t->store, (wall){now.ms - t->config.retain.age_ms},
-                                 &more_batches, &f);
-    if (!e && poll)
-        e = store_evidence_retain(t->store, now, &more_evidence, &f);
-    if (!e && poll)
-        e = store_files_tend(t->store, now, &more_files, &f);
-    if (!e && poll && t->config.field_retention_ms > 0)
-        e = store_retain_fields(t->store, (wall){now.ms - t->config.field_retention_ms}, &f);
+    err first = store_begin(t->store, &f);
+    if (first)
+        return first;
+    bool on = goes_on(t, store_reap(t->store, now, &up.reaped, &f), &first) &&
+              goes_on(t, store_tend(t->store, now, &f), &first);
+    if (on && poll)
+        (void)goes_on(t, retain_all(t, now, &up, &f), &first);
     err committed = store_commit(t->store, &f);
-    if (e || committed)
-        return e ? e : committed;
-    *out_found = reply.promoted + reply.suspected + reply.reaped + reply.expired +
-                 reply.forced + reply.settled;
+    if (committed || (first && !t->shared))
+        return first ? first : committed;
+    *out_found = up.reaped.promoted + up.reaped.suspected + up.reaped.reaped +
+                 up.reaped.expired + up.reaped.forced + up.reaped.settled;
     if (poll)
-        *out_more = store_evidence_sweep(t->store) || retained.more || more_evidence ||
-                    more_files || more_batches;
-    return E_OK;
+        *out_more = store_evidence_sweep(t->store) || up.retained.more || up.more_evidence ||
+                    up.more_files || up.more_batches;
+    return first;
 }
 
 static void publish_gauges(const struct outlook *o)
@@ -650,14 +668,15 @@ static bool keep_up(struct store_thread *t, struct watch *w)
     if (!e && poll)
         watch_drift(t, w);
     note_loss(t);
-    w->spool_more = !e && hand_over(t);
+    w->spool_more = hand_over(t);
     publish_spool(t);
     w->sure = look_ahead(t, &w->known);
     if (e || !w->sure) {
         w->resting = true;
         clock_gettime(CLOCK_MONOTONIC, &w->rested);
-        return false;
     }
+    if (!w->sure || (e && !t->shared))
+        return false;
     /* What others did is no secret that we should have known. */
     if (!due && !t->shared && sure_before && !w->real_ahead_ms &&
         missed(t, &before, &w->known, found))
@@ -901,8 +920,9 @@ static err open_store(struct store_thread *t, struct fault *f)
     shared.wake = on_told;
     shared.ctx = t;
     shared.state_dir = c->state_dir;
-    struct spooling_config spool = {c->state_dir, shared.spool_most, shared.spool_always,
-                                    c->limits.disk_floor_bytes};
+    struct spooling_config spool = {c->state_dir,        shared.spool_most,
+                                    shared.spool_always, c->limits.disk_floor_bytes,
+                                    c->retain.age_ms,    NULL};
     err e = shared_open(&t->shared, &shared, &c->limits, c->seed, c->now(), f);
     if (!e)
         t->store = shared_store(t->shared);

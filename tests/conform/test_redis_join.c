@@ -227,6 +227,77 @@ static void what_a_person_has_to_mend_is_said_at_the_start_and_waited_for_later(
     assert_int_equal(ask(&job), E_OK);
 }
 
+static void say(const char *verb, const char *key, const char *a, const char *b)
+{
+    struct reply r;
+    struct fault f = {0};
+    struct link *l = NULL;
+    struct link_config config = {.url = span_of(redis()->url), .name = SPAN("q")};
+    assert_int_equal(link_new(&l, &config, &f), E_OK);
+    if (link_say(l, w->a, &r, &f, verb, key, a, b, NULL))
+        fail_msg("%s %s: %s", verb, key, f.words);
+    link_free(&l);
+}
+
+static void wait_here(int64_t count)
+{
+    mono deadline = mono_add(clock_mono(), 20 * SECOND);
+    while (store_thread_spool(thread).waiting != count) {
+        if (mono_past(deadline, clock_mono()))
+            fail_msg("%lld wait", (long long)store_thread_spool(thread).waiting);
+        redis_nap();
+    }
+}
+
+/* Into the spool of a node that does not run. */
+static void took_before(const struct accept_args *jobs, size_t count)
+{
+    struct spooling *spool;
+    struct accept_reply reply;
+    struct fault f = {0};
+    struct spooling_config config = {.state_dir = redis()->dir, .most = 10};
+    assert_int_equal(spooling_open(&spool, &config, &f), E_OK);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(
+            spooling_take(spool, &jobs[i], MODE_NORMAL, clock_wall(), w->a, &reply, &f), E_OK);
+    assert_int_equal(spooling_sync(spool, &f), E_OK);
+    spooling_close(&spool);
+}
+
+/* One job waits here, since foreign data lies under the key of its request, though the queue has it; the next one does not wait
+ * for that. Nor does it wait for a duty of upkeep that meets foreign data all the time. */
+static void what_the_queue_knows_it_says_and_its_troubles_hold_up_no_other_duty(void **state)
+{
+    (void)state;
+    if (!postgres_of_group())
+        skip();
+    assert_int_equal(start_node(), E_OK);
+    struct store_op there = accept_op();
+    assert_int_equal(ask(&there), E_OK);
+    store_thread_stop(&thread);
+    struct accept_args jobs[] = {there.in.accept, job_args(new_id(), "x/normal")};
+    jobs[0].idempotency_key = SPAN("k");
+    took_before(jobs, 2);
+    say("LPUSH", "fulmar:{q}:idem:default:k", "foreign", NULL);
+    assert_int_equal(start_node(), E_OK);
+    joined();
+    wait_here(1);
+    assert_int_equal(state_at(jobs[1].id.p), JOB_READY);
+    struct store_op events = {.verb = STORE_EVENTS,
+                              .in.events = {.job = jobs[0].id, .limit = 10}},
+                    cancel = {.verb = STORE_CANCEL, .in.cancel.id = jobs[0].id};
+    assert_int_equal(state_at(jobs[0].id.p), JOB_READY);
+    assert_int_equal(ask(&events), E_OK);
+    assert_int_equal(events.out.events.count, 1);
+    assert_int_equal(ask(&cancel), E_OK);
+    assert_int_equal(state_at(jobs[0].id.p), JOB_CANCELLED);
+    assert_int_equal(store_thread_spool(thread).waiting, 1);
+    say("SET", "fulmar:{q}:op:foreign", "x", NULL);
+    say("ZADD", "fulmar:{q}:opdue", "1", "foreign");
+    say("DEL", "fulmar:{q}:idem:default:k", NULL, NULL);
+    wait_here(0);
+}
+
 #define N(name) cmocka_unit_test_setup_teardown(name, set_up_node, tear_down_node)
 
 int main(void)
@@ -236,6 +307,7 @@ int main(void)
         N(without_a_spool_a_node_refuses_jobs_until_its_redis_is_there),
         N(one_that_stands_still_holds_up_no_start_for_ever),
         N(without_its_archive_a_node_waits_likewise),
+        N(what_the_queue_knows_it_says_and_its_troubles_hold_up_no_other_duty),
         N(what_a_person_has_to_mend_is_said_at_the_start_and_waited_for_later),
     };
     maker = &store_makers[1];

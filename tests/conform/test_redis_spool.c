@@ -11,6 +11,13 @@
 
 enum { MOST = 50 };
 static struct spooling *spool;
+static struct spooling_config asked; /* besides what each has; zero: nothing */
+static int64_t elapsed_ms;
+
+static mono elapsed(void)
+{
+    return (mono){elapsed_ms};
+}
 
 static struct redis_place *place(void)
 {
@@ -19,8 +26,11 @@ static struct redis_place *place(void)
 
 static void open_spool(void)
 {
-    struct spooling_config config = {.state_dir = place()->server.dir, .most = MOST};
+    struct spooling_config config = asked;
     struct fault f = {0};
+    config.state_dir = place()->server.dir;
+    config.most = asked.most ? asked.most : MOST;
+    config.clock = elapsed;
     if (spooling_open(&spool, &config, &f))
         fail_msg("%s", f.words);
 }
@@ -28,6 +38,8 @@ static void open_spool(void)
 static int set_up_spool(void **state)
 {
     set_up(state);
+    asked = (struct spooling_config){0};
+    elapsed_ms = 1000000;
     open_spool();
     return 0;
 }
@@ -447,6 +459,269 @@ static void what_cannot_be_read_is_set_aside_and_holds_up_nobody(void **state)
     assert_int_equal(spooling_asked(spool, span_of(ids[1]), &f), E_OK);
 }
 
+/* ---- what the queue refuses for now ---- */
+
+static void say(const char *verb, const char *key, const char *a, const char *b)
+{
+    struct reply r;
+    struct fault f = {0};
+    if (link_say(place()->watch, w->a, &r, &f, verb, key, a, b, NULL))
+        fail_msg("%s %s: %s", verb, key, f.words);
+}
+
+static bool hand_over_some(void)
+{
+    bool more;
+    w->f = (struct fault){0};
+    if (spooling_hand_over(spool, w->s, now(), &more, &w->f))
+        fail_msg("%s", w->f.words);
+    return more;
+}
+
+static void what_meets_foreign_data_waits_and_holds_up_nobody(void **state)
+{
+    (void)state;
+    enum { JOBS = 5 };
+    const char *ids[JOBS];
+    struct accept_reply reply;
+    say("LPUSH", "fulmar:{q}:idem:default:k", "foreign", NULL);
+    for (int i = 0; i < JOBS; i++) {
+        struct accept_args args = job_args(new_id(), "x/normal");
+        args.idempotency_key = i == 1 ? SPAN("k") : SPAN_NONE;
+        assert_int_equal(take(&args, &reply), E_OK);
+        ids[i] = args.id.p;
+    }
+    for (int times = 0; times < 3; times++) {
+        assert_false(hand_over_some());
+        for (int i = 0; i < JOBS; i++)
+            assert_int_equal(exists(ids[i]), i != 1);
+        assert_int_equal(spooling_state(spool).waiting, 1);
+        assert_int_equal(metric_get(METRIC_SPOOL, 3), 1);
+    }
+    const char *later = take_in("x/normal"); /* behind it as well */
+    (void)hand_over_some();
+    assert_true(exists(later) && !exists(ids[1]));
+    say("DEL", "fulmar:{q}:idem:default:k", NULL, NULL);
+    hand_over();
+    assert_true(exists(ids[1]));
+    assert_int_equal(jobs_count(), JOBS + 1);
+    assert_int_equal(spooling_state(spool).aside, 0);
+    (void)hand_over_some();
+    (void)spooling_state(spool);
+    assert_int_equal(metric_get(METRIC_SPOOL, 3), 0);
+}
+
+/* A queue that refuses all of them is not asked for each all the time, and none is lost. */
+static void where_many_are_refused_the_others_come_in_a_while_later(void **state)
+{
+    (void)state;
+    enum { REFUSED = 120 };
+    struct accept_reply reply;
+    spooling_close(&spool);
+    asked.most = 2 * REFUSED;
+    open_spool();
+    for (int i = 0; i < REFUSED; i++) {
+        struct accept_args args = job_args(new_id(), "x/normal");
+        args.idempotency_key = span_of(arena_fmt(w->ids, "k%d", i));
+        say("LPUSH", arena_fmt(w->ids, "fulmar:{q}:idem:default:k%d", i), "foreign", NULL);
+        assert_int_equal(take(&args, &reply), E_OK);
+    }
+    const char *last = take_in("x/normal");
+    assert_false(hand_over_some());
+    assert_false(exists(last));
+    for (int i = 0; i < 3 && !exists(last); i++)
+        assert_false(hand_over_some());
+    assert_true(exists(last));
+    assert_int_equal(spooling_state(spool).waiting, REFUSED);
+    for (int i = 0; i < REFUSED; i++)
+        say("DEL", arena_fmt(w->ids, "fulmar:{q}:idem:default:k%d", i), NULL, NULL);
+    hand_over();
+    assert_int_equal(jobs_count(), REFUSED + 1);
+}
+
+/* Of a batch that was accepted and whose job cannot come in: its key is taken, perhaps for long. */
+static void who_meets_the_key_of_a_job_that_is_to_come_ends_and_says_why(void **state)
+{
+    (void)state;
+    say("HSET", "fulmar:{q}:bkeys", "default\nu", "job_to_come");
+    const char *id = take_unique(UNIQUE_RETURN_EXISTING);
+    hand_over();
+    was_kept_out(id, "job_to_come");
+    say("DEL", "fulmar:{q}:bkeys", NULL, NULL);
+}
+
+/* ---- what may be lost, and what was done with ---- */
+
+static void keep_copies(int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct accept_args args = job_args(new_id(), "x/normal");
+        spooling_keep(spool, &args, now());
+    }
+    assert_int_equal(spooling_sync(spool, &w->f), E_OK);
+}
+
+/* Copies, an outage of more than a minute, a failover, and another one right behind it. */
+static void a_copy_stays_for_a_minute_also_after_a_failover(void **state)
+{
+    (void)state;
+    enum { COPIES = 120 };
+    int64_t again = 0;
+    spooling_close(&spool);
+    asked.most = 2 * COPIES;
+    open_spool();
+    keep_copies(COPIES);
+    elapsed_ms += 61 * SECOND;
+    (void)hand_over_some();
+    assert_int_equal(spooling_state(spool).handed_over, COPIES);
+    elapsed_ms += 600 * SECOND;
+    assert_int_equal(spooling_again(spool, &again, &w->f), E_OK);
+    assert_int_equal(again, COPIES);
+    assert_true(hand_over_some()); /* a piece of them */
+    int64_t handed = spooling_state(spool).handed_over;
+    assert_true(handed > 0);
+    assert_int_equal(handed + spooling_state(spool).waiting, COPIES);
+    assert_int_equal(spooling_again(spool, &again, &w->f), E_OK);
+    assert_int_equal(again, handed);
+    hand_over();
+    assert_int_equal(jobs_count(), COPIES);
+    for (int i = 0; i < 2; i++) { /* and no longer than two */
+        assert_int_equal(spooling_state(spool).handed_over, COPIES);
+        elapsed_ms += 61 * SECOND;
+        (void)hand_over_some();
+    }
+    assert_int_equal(spooling_state(spool).handed_over, 0);
+}
+
+static sqlite3 *other_hand(const char *sql)
+{
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(arena_fmt(w->a, "%s/spool.db", place()->server.dir), &db),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    return db;
+}
+
+static void
+a_loss_that_cannot_be_noted_is_noted_later_and_nothing_is_given_up_before(void **state)
+{
+    (void)state;
+    enum { COPIES = 5 };
+    int64_t again;
+    bool more;
+    keep_copies(COPIES);
+    sqlite3 *db = other_hand("BEGIN IMMEDIATE");
+    assert_true(spooling_again(spool, &again, &w->f) != E_OK);
+    for (int i = 0; i < 4; i++) {
+        elapsed_ms += 61 * SECOND;
+        w->f = (struct fault){0};
+        assert_true(spooling_hand_over(spool, w->s, now(), &more, &w->f) != E_OK);
+        assert_int_equal(spooling_state(spool).handed_over, COPIES);
+    }
+    assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    hand_over();
+    assert_int_equal(jobs_count(), COPIES);
+}
+
+/* As on a full disk: the queue gets all of them, each once, and they are noted when they can be. */
+static void what_cannot_be_noted_here_is_handed_over_all_the_same(void **state)
+{
+    (void)state;
+    enum { JOBS = 150 };
+    bool more;
+    spooling_close(&spool);
+    asked.most = JOBS;
+    open_spool();
+    for (int i = 0; i < JOBS; i++)
+        take_in("x/normal");
+    int64_t before = metric_get(METRIC_SPOOLED, 1);
+    struct accept_args args = unique_args("x/normal", UNIQUE_RETURN_EXISTING);
+    sqlite3 *db = other_hand("BEGIN IMMEDIATE");
+    for (int i = 0; i < 4; i++) {
+        w->f = (struct fault){0};
+        assert_true(spooling_hand_over(spool, w->s, now(), &more, &w->f) != E_OK);
+        assert_int_equal(more, i == 0);
+    }
+    assert_int_equal(jobs_count(), JOBS);
+    assert_int_equal(metric_get(METRIC_SPOOLED, 1), before + JOBS);
+    assert_int_equal(spooling_state(spool).waiting, JOBS);
+    assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    hand_over();
+    assert_int_equal(spooling_state(spool).handed_over, JOBS);
+    assert_int_equal(metric_get(METRIC_SPOOLED, 1), before + JOBS);
+    assert_false(spooling_has_key(spool, &args));
+}
+
+static void started_anew(void)
+{
+    if (spool)
+        spooling_close(&spool);
+    open_spool();
+    hand_over();
+}
+
+static void forget_all(void)
+{
+    struct retain_args all = {.age_ms = 1};
+    w->now += 2;
+    (void)retain(&all);
+    (void)retain(&all); /* what the archive had of it as well */
+}
+
+static int64_t gone(void)
+{
+    struct reply r;
+    assert_int_equal(
+        link_say(place()->watch, w->a, &r, &w->f, "ZCARD", "fulmar:{q}:gone", NULL), E_OK);
+    return r.number;
+}
+
+/* The node is killed within the minute, and the job that it handed over was done, and is gone. */
+static void a_job_that_has_been_is_not_done_again(void **state)
+{
+    (void)state;
+    const char *id = take_in("x/normal");
+    hand_over();
+    struct lease l = start_next();
+    finish(&l, FAILURE_NONE);
+    forget_all();
+    assert_false(exists(id));
+    started_anew();
+    assert_false(exists(id));
+    assert_int_equal(jobs_count(), 0);
+    /* Who orders under that id means a new one. */
+    struct accept_args args = job_args(id, "x/normal");
+    accept_args(&args);
+    l = start_next();
+    finish(&l, FAILURE_NONE);
+    forget_all();
+    assert_int_equal(gone(), 1);
+    w->now += 11 * MINUTE;
+    forget_all();
+    assert_int_equal(gone(), 0);
+}
+
+static void what_another_queue_had_or_this_one_forgot_is_not_handed_over(void **state)
+{
+    (void)state;
+    keep_copies(3);
+    spooling_close(&spool);
+    sqlite3_close(other_hand("UPDATE spool_given SET store='another' WHERE number=2"));
+    started_anew();
+    assert_int_equal(jobs_count(), 2);
+    keep_copies(1);
+    asked.retain_ms = 2 * HOUR;
+    w->now += HOUR;
+    keep_copies(1);
+    w->now += HOUR + MINUTE;
+    const char *late = take_in("x/normal");
+    started_anew();
+    assert_int_equal(jobs_count(), 4); /* of the older copies those two that it has */
+    assert_true(exists(late));
+}
+
 static void mark_moved(const char *state)
 {
     struct reply r;
@@ -530,6 +805,14 @@ int main(void)
         SPOOL(who_has_the_key_of_one_that_waits_is_for_this_node),
         SPOOL(who_meets_a_live_job_of_its_key_comes_in_as_it_may_or_ends_and_says_why),
         SPOOL(what_cannot_be_read_is_set_aside_and_holds_up_nobody),
+        SPOOL(what_meets_foreign_data_waits_and_holds_up_nobody),
+        SPOOL(where_many_are_refused_the_others_come_in_a_while_later),
+        SPOOL(who_meets_the_key_of_a_job_that_is_to_come_ends_and_says_why),
+        SPOOL(a_copy_stays_for_a_minute_also_after_a_failover),
+        SPOOL(a_loss_that_cannot_be_noted_is_noted_later_and_nothing_is_given_up_before),
+        SPOOL(what_cannot_be_noted_here_is_handed_over_all_the_same),
+        SPOOL(a_job_that_has_been_is_not_done_again),
+        SPOOL(what_another_queue_had_or_this_one_forgot_is_not_handed_over),
         SPOOL(a_queue_that_was_moved_is_given_nothing_and_the_spool_keeps_it),
         SPOOL(a_queue_is_not_moved_while_a_node_says_that_it_has_jobs_for_it),
         SPOOL(what_is_away_again_on_the_way_waits_on),

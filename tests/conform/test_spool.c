@@ -21,6 +21,7 @@ static struct arena *a;
 static struct fault f;
 static char dir[64];
 static int64_t most;
+static const struct spool_given first_round = {.round = 1, .at.ms = T0, .store = {"st1", 3}};
 
 static void open_spool(void)
 {
@@ -96,7 +97,7 @@ static void hand_over_some(int from, int to)
     struct spooled entry;
     for (int n = from; n < to; n++) {
         struct accept_args wanted = job(n);
-        if (spool_next(s, a, &entry, &f))
+        if (spool_next(s, 0, a, &entry, &f))
             fail_msg("%d: %s", n, f.words);
         assert_true(span_eq(entry.job.id, wanted.id));
         assert_int_equal(entry.job.limit, n);
@@ -105,8 +106,13 @@ static void hand_over_some(int from, int to)
         assert_int_equal(entry.at.ms, T0);
         assert_true(span_eq(entry.job.spec, wanted.spec) &&
                     span_eq(entry.job.lane, wanted.lane));
-        assert_int_equal(spool_handed_over(s, entry.number, &f), E_OK);
+        assert_int_equal(spool_handed_over(s, entry.number, &first_round, &f), E_OK);
     }
+}
+
+static void hand_over_one_of(int64_t number)
+{
+    assert_int_equal(spool_handed_over(s, number, &first_round, &f), E_OK);
 }
 
 /* And there are no others. */
@@ -114,7 +120,7 @@ static void hand_over(int from, int to)
 {
     struct spooled entry;
     hand_over_some(from, to);
-    assert_int_equal(spool_next(s, a, &entry, &f), E_END);
+    assert_int_equal(spool_next(s, 0, a, &entry, &f), E_END);
 }
 
 static void jobs_are_handed_over_whole_and_in_their_order(void **state)
@@ -160,8 +166,8 @@ static void what_is_synced_survives_a_kill_and_nothing_else(void **state)
         if (spool_sync(s, &f))
             _exit(1);
         struct spooled entry;
-        if (spool_next(s, a, &entry, &f) || spool_handed_over(s, entry.number, &f) ||
-            spool_sync(s, &f))
+        if (spool_next(s, 0, a, &entry, &f) ||
+            spool_handed_over(s, entry.number, &first_round, &f) || spool_sync(s, &f))
             _exit(1);
         add_jobs(20, 40);
         kill(getpid(), SIGKILL);
@@ -195,7 +201,7 @@ static void one_request_is_one_job_while_it_waits(void **state)
     args = job(1);
     assert_int_equal(add(&args, &reply), E_CONFLICT);
     struct spooled entry;
-    assert_int_equal(spool_next(s, a, &entry, &f), E_OK);
+    assert_int_equal(spool_next(s, 0, a, &entry, &f), E_OK);
     assert_true(span_is(entry.job.idempotency_key, "key"));
     assert_true(entry.job.request_hash == 0xfedcba9876543210u);
 }
@@ -211,16 +217,197 @@ static void a_full_spool_refuses_and_says_so(void **state)
     struct accept_args args = job(6);
     assert_int_equal(add(&args, &reply), E_BUSY);
     assert_non_null(strstr(f.words, "(5)"));
-    hand_over(1, 6);
-    assert_int_equal(add(&args, &reply), E_BUSY); /* they are not safe yet */
-    assert_int_equal(spool_settle(s, INT64_MAX, &f), E_OK);
-    assert_int_equal(add(&args, &reply), E_OK);
     assert_int_equal(spool_sync(s, &f), E_OK);
     spool_close(&s);
     open_spool();
-    add_jobs(7, 11);
+    assert_int_equal(add(&args, &reply), E_BUSY);
+    hand_over(1, 6);
+    assert_int_equal(spool_add_copy(s, &args, (wall){T0}, &first_round, NULL), E_BUSY);
+    assert_int_equal(spool_settle(s, INT64_MAX, &f), E_OK);
+    assert_int_equal(spool_add_copy(s, &args, (wall){T0}, &first_round, &f), E_OK);
+}
+
+static struct spool_view looked(void)
+{
+    struct spool_view view;
+    assert_int_equal(spool_look(s, &view, &f), E_OK);
+    return view;
+}
+
+static void what_the_queue_has_as_well_takes_no_room_of_what_waits(void **state)
+{
+    (void)state;
+    struct spool_reply reply;
+    int64_t count = 0;
+    spool_close(&s);
+    most = 5;
+    open_spool();
+    for (int n = 1; n < 6; n++) {
+        struct accept_args copy = job(n);
+        assert_int_equal(spool_add_copy(s, &copy, (wall){T0}, &first_round, &f), E_OK);
+    }
+    add_jobs(6, 8); /* in the place of the first two */
+    assert_int_equal(looked().waiting, 2);
+    assert_int_equal(looked().handed_over, 3);
+    struct accept_args args = job(1);
+    assert_int_equal(spool_add_copy(s, &args, (wall){T0}, &first_round, NULL), E_BUSY);
+    /* What waits anew may be all that there is of it: it stays, and takes no room either. */
+    assert_int_equal(spool_again(s, &count, &f), E_OK);
+    assert_int_equal(count, 3);
+    add_jobs(8, 11);
     args = job(11);
     assert_int_equal(add(&args, &reply), E_BUSY);
+    assert_non_null(strstr(f.words, "(5)"));
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    spool_close(&s);
+    open_spool(); /* the next process counts as this one */
+    assert_int_equal(add(&args, &reply), E_BUSY);
+    hand_over(3, 11);
+}
+
+static void what_was_handed_over_stays_for_a_whole_round_also_when_it_was_again(void **state)
+{
+    (void)state;
+    int64_t count = 0;
+    struct spooled entry;
+    struct spool_given given = first_round;
+    add_jobs(1, 4);
+    given.round = 7;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(spool_next(s, 0, a, &entry, &f), E_OK);
+        assert_int_equal(spool_handed_over(s, entry.number, &given, &f), E_OK);
+    }
+    assert_int_equal(spool_settle(s, 7, &f), E_OK);
+    assert_int_equal(looked().handed_over, 3);
+    assert_int_equal(spool_again(s, &count, &f), E_OK);
+    given.round = 9;
+    assert_int_equal(spool_next(s, 0, a, &entry, &f), E_OK);
+    assert_int_equal(spool_handed_over(s, entry.number, &given, &f), E_OK);
+    assert_int_equal(spool_settle(s, 9, &f), E_OK);
+    assert_int_equal(looked().handed_over, 1); /* and those that wait anew wait */
+    assert_int_equal(looked().waiting, 2);
+    assert_int_equal(spool_settle(s, 10, &f), E_OK);
+    assert_int_equal(looked().handed_over, 0);
+    assert_int_equal(looked().waiting, 2);
+}
+
+/* The queue perhaps has it: it answers for it, and for its unique key. */
+static void what_waits_anew_answers_for_nothing_that_the_queue_knows(void **state)
+{
+    (void)state;
+    int64_t count = 0;
+    struct spooled live;
+    struct spool_reply reply;
+    struct accept_args args = job(1);
+    args.unique_key = SPAN("u");
+    args.idempotency_key = SPAN("key");
+    assert_int_equal(add(&args, &reply), E_OK);
+    assert_int_equal(spool_live(s, SPAN("default"), SPAN("u"), a, &live, &f), E_OK);
+    assert_int_equal(spool_has(s, args.id, NULL), E_BUSY);
+    hand_over_one_of(reply.number);
+    assert_int_equal(spool_again(s, &count, &f), E_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(spool_live(s, SPAN("default"), SPAN("u"), a, &live, &f), E_END);
+        assert_int_equal(spool_has(s, args.id, &f), E_OK);
+        assert_int_equal(looked().waiting, 1);
+        assert_int_equal(spool_sync(s, &f), E_OK);
+        spool_close(&s);
+        open_spool();
+    }
+    struct accept_args newer = job(2);
+    newer.unique_key = SPAN("u");
+    assert_int_equal(add(&newer, &reply), E_OK);
+    assert_int_equal(spool_live(s, SPAN("default"), SPAN("u"), a, &live, &f), E_OK);
+    assert_true(span_is(live.job.id, "job_2"));
+    /* A repeated request is one, whoever has its job. */
+    args.id = SPAN("job_3");
+    assert_int_equal(spool_find(s, &args, &reply, &f), E_OK);
+    assert_string_equal(reply.id, "job_1");
+}
+
+static void what_was_done_with_is_not_handed_over_anew(void **state)
+{
+    (void)state;
+    int64_t count = 0;
+    struct spooled entry;
+    struct spool_given given = first_round;
+    add_jobs(1, 6);
+    for (int n = 1; n < 5; n++) {
+        given.store = n == 2 ? SPAN("st2") : n == 4 ? SPAN("") : SPAN("st1");
+        given.at.ms = n == 1 ? T0 : T0 + 10;
+        assert_int_equal(spool_next(s, 0, a, &entry, &f), E_OK);
+        assert_int_equal(spool_handed_over(s, entry.number, &given, &f), E_OK);
+    }
+    assert_int_equal(spool_again(s, &count, &f), E_OK);
+    assert_int_equal(spool_pass(s, SPAN("st1"), (wall){T0}, &f), E_OK);
+    hand_over(3, 6); /* 1 is old, 2 another queue's, of 4 nobody knows, 5 never was there */
+    assert_int_equal(spool_again(s, &count, &f), E_OK);
+    assert_int_equal(spool_pass(s, SPAN(""), (wall){INT64_MIN}, &f), E_OK);
+    assert_int_equal(looked().waiting, 3);
+}
+
+static sqlite3 *other_hand(const char *sql)
+{
+    char path[96];
+    sqlite3 *db = NULL;
+    snprintf(path, sizeof path, "%s/spool.db", dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    return db;
+}
+
+/* One that could not be taken leaves nothing behind that would refuse the next one. */
+static void one_that_could_not_be_taken_is_no_reason_to_refuse_the_next(void **state)
+{
+    (void)state;
+    struct spool_reply reply;
+    struct accept_args args = job(1);
+    sqlite3 *db = other_hand("BEGIN IMMEDIATE");
+    assert_true(add(&args, &reply) != E_OK);
+    assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(add(&args, &reply), E_OK);
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    hand_over(1, 2);
+}
+
+/* A file of the version before, and what that one does to a file of this one. */
+static void a_file_of_an_earlier_version_is_taken_over_and_given_back(void **state)
+{
+    (void)state;
+    int64_t count = 0;
+    struct spooled live;
+    add_jobs(1, 4);
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    spool_close(&s);
+    sqlite3_close(other_hand("DROP TABLE spool_given;"
+                             "UPDATE spool SET handed_over=1 WHERE id='job_1';"
+                             "INSERT INTO spool_unique(number,tenant,key)"
+                             " SELECT number,'default','u' FROM spool WHERE id='job_1'"));
+    open_spool();
+    assert_int_equal(looked().handed_over, 1);
+    assert_int_equal(spool_again(s, &count, &f), E_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(spool_live(s, SPAN("default"), SPAN("u"), a, &live, &f), E_END);
+    assert_int_equal(spool_pass(s, SPAN("st2"), (wall){INT64_MIN}, &f), E_OK);
+    hand_over(1, 4);
+    assert_int_equal(spool_sync(s, &f), E_OK);
+    spool_close(&s);
+    sqlite3_close(other_hand(
+        "INSERT INTO spool(id,tenant,at,run_at,ticket,idem_key,idem_hash)"
+        " SELECT 'job_4',tenant,at,1800000000004,replace(ticket,'\"limit\":3','\"limit\":4'),"
+        "idem_key,idem_hash FROM spool WHERE id='job_3';"
+        "INSERT OR REPLACE INTO spool_aside SELECT "
+        "number,id,tenant,at,run_at,ticket,idem_key,idem_hash,'why' FROM spool WHERE "
+        "id='job_2';"
+        "DELETE FROM spool WHERE id='job_2';"
+        "INSERT OR IGNORE INTO spool SELECT "
+        "number,id,tenant,at,run_at,ticket,idem_key,idem_hash,0 FROM spool_aside;"
+        "DELETE FROM spool_aside;"
+        "DELETE FROM spool WHERE id='job_1'"));
+    open_spool();
+    assert_int_equal(spool_again(s, &count, &f), E_OK);
+    hand_over(2, 5);
 }
 
 /* By a hand, or a disk. */
@@ -245,7 +432,7 @@ static void sets_aside(int n, err why)
 {
     struct spooled entry;
     f = (struct fault){0};
-    assert_int_equal(spool_next(s, a, &entry, &f), why);
+    assert_int_equal(spool_next(s, 0, a, &entry, &f), why);
     assert_true(f.words[0]);
     if (entry.job.id.n)
         assert_true(span_eq(entry.job.id, job(n).id));
@@ -405,6 +592,19 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_look_from_outside_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_spool_that_may_not_be_looked_at_is_not_taken_for_none,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_the_queue_has_as_well_takes_no_room_of_what_waits,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_was_handed_over_stays_for_a_whole_round_also_when_it_was_again, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_waits_anew_answers_for_nothing_that_the_queue_knows, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_done_with_is_not_handed_over_anew, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            one_that_could_not_be_taken_is_no_reason_to_refuse_the_next, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_file_of_an_earlier_version_is_taken_over_and_given_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_too_big_is_refused_and_leaves_nothing, set_up,
                                         tear_down),
     };

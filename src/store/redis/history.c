@@ -143,6 +143,11 @@ err history_greet(void *ctx, struct fault *f)
     return history_check(ctx, f);
 }
 
+struct span redis_id(const struct store *s)
+{
+    return span_of(s->history.id);
+}
+
 const struct store_loss *redis_loss(const struct store *s)
 {
     return &s->history.loss;

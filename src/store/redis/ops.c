@@ -7,6 +7,7 @@ const struct store_ops redis_ops = {.name = "redis",
                                     .idle = redis_idle,
                                     .durability = redis_durability,
                                     .is_away = redis_is_away,
+                                    .id = redis_id,
                                     .loss = redis_loss,
                                     .together = redis_together,
                                     STORE_OPERATIONS(OPERATION)};

@@ -35,6 +35,7 @@ MUST_USE err redis_open(struct store **out, const struct redis_config *config,
 void redis_close(struct store **s);
 /* Also walks on through the queue, a step a second at most: redis_audit(). */
 void redis_idle(struct store *s);
+struct span redis_id(const struct store *s);
 const struct store_loss *redis_loss(const struct store *s);
 void redis_together(struct store *s, struct store_op **ops, size_t n, wall now);
 bool redis_is_away(const struct store *s);

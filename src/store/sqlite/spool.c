@@ -17,13 +17,17 @@ struct spool {
     int64_t most;
     struct counts {
         int64_t waiting, handed_over, aside;
+        int64_t perhaps; /* of those that wait: the queue had them once */
     } now, synced; /* those that are not on the disk yet included; at the last spool_sync() */
 };
 
 /* ---- groups: whatever is written until spool_sync() ---- */
 
+/* A statement that failed outside of a group is of nobody's concern in the next one. */
 static err begin(struct spool *s, struct fault *f)
 {
+    if (!db_in_transaction(s->db) && memcmp(&s->now, &s->synced, sizeof s->now) == 0)
+        db_forgive(s->db);
     return db_in_transaction(s->db) ? E_OK : db_script(s->db, "BEGIN IMMEDIATE", f);
 }
 
@@ -86,7 +90,7 @@ static err count_entries(struct db *d, struct counts *out, struct fault *f)
     err e = one_row(d, SQL_SPOOL_COUNT, NULL, 0, &q, f);
     if (e)
         return e;
-    *out = (struct counts){db_int(q, 0) - db_int(q, 1), db_int(q, 1), db_int(q, 2)};
+    *out = (struct counts){db_int(q, 0) - db_int(q, 1), db_int(q, 1), db_int(q, 2), 0};
     db_end(q);
     return E_OK;
 }
@@ -101,6 +105,8 @@ static err bring_back(struct spool *s, struct fault *f)
         e = db_run_args(s->db, SQL_SPOOL_IS_BACK, f, NULL, 0);
     if (!e)
         e = db_run_args(s->db, SQL_SPOOL_UNIQUE_STRAY, f, NULL, 0);
+    if (!e)
+        e = db_run_args(s->db, SQL_SPOOL_GIVEN_STRAY, f, NULL, 0);
     err synced = spool_sync(s, f);
     return e ? e : synced;
 }
@@ -121,6 +127,8 @@ err spool_open(struct spool **out, const char *state_dir, int64_t most, struct f
         e = bring_back(s, f);
     if (!e)
         e = count_entries(s->db, &s->now, f);
+    if (!e)
+        e = db_number(s->db, SQL_SPOOL_PERHAPS, &s->now.perhaps, f);
     s->synced = s->now;
     if (e) {
         spool_close(&s);
@@ -183,7 +191,7 @@ err spool_find(struct spool *s, const struct accept_args *job, struct spool_repl
     return e;
 }
 
-/* Whether an entry has this id, and whether it waits. */
+/* Whether an entry has this id, and whether it waits and the queue never had it. */
 static bool find_entry(struct spool *s, struct span id, bool *out_waits)
 {
     struct query *q;
@@ -210,7 +218,7 @@ static err find_aside(struct spool *s, struct span id, struct fault *f)
 err spool_has(struct spool *s, struct span id, struct fault *f)
 {
     bool waits = false;
-    if (s->now.waiting > 0 && find_entry(s, id, &waits) && waits)
+    if (s->now.waiting > s->now.perhaps && find_entry(s, id, &waits) && waits)
         return fail(
             f, E_BUSY,
             "job %.*s was accepted while the queue was away and waits on this node; it is "
@@ -219,8 +227,38 @@ err spool_has(struct spool *s, struct span id, struct fault *f)
     return s->now.aside > 0 ? find_aside(s, id, f) : E_OK;
 }
 
-err spool_add(struct spool *s, const struct accept_args *job, wall now, struct spool_reply *out,
-              struct fault *f)
+static err leave(struct spool *s, int64_t number, struct fault *f)
+{
+    static const enum sql all[] = {SQL_SPOOL_LEAVE, SQL_SPOOL_UNIQUE_LEAVE,
+                                   SQL_SPOOL_GIVEN_LEAVE};
+    err e = E_OK;
+    for (size_t i = 0; !e && i < sizeof all / sizeof *all; i++)
+        e = db_run(s->db, all[i], f, DB_I(number));
+    return e;
+}
+
+/* For one that waits. What waits anew stays: the queue may have lost it. */
+static err make_room(struct spool *s, struct fault *f)
+{
+    int64_t first = 0;
+    if (s->now.waiting - s->now.perhaps >= s->most)
+        return fail(
+            f, E_BUSY,
+            "the queue cannot be reached, and as many jobs as may wait on this node do (%lld); try again later",
+            (long long)s->most);
+    if (s->now.waiting + s->now.handed_over < s->most || s->now.handed_over == 0)
+        return E_OK;
+    err e = begin(s, f);
+    if (!e)
+        e = db_number(s->db, SQL_SPOOL_FIRST_GIVEN, &first, f);
+    if (!e)
+        e = leave(s, first, f);
+    s->now.handed_over -= !e;
+    return e;
+}
+
+static err add(struct spool *s, const struct accept_args *job, wall now, bool copy,
+               struct spool_reply *out, struct fault *f)
 {
     struct lane_name lane;
     struct spool_reply reply = {0};
@@ -234,16 +272,15 @@ err spool_add(struct spool *s, const struct accept_args *job, wall now, struct s
     e = find_entry(s, job->id, &waits)
             ? fail(f, E_CONFLICT, "there is a job %.*s already", SP(job->id))
             : E_OK;
-    if (!e && s->now.waiting + s->now.handed_over >= s->most)
-        e = fail(
-            f, E_BUSY,
-            "the queue cannot be reached, and as many jobs as may wait on this node do (%lld); try again later",
-            (long long)s->most);
     buf_clear(&s->ticket);
     if (!e)
         e = ticket_write(job, &s->ticket, f);
     if (!e)
         e = buf_end(&s->ticket, &ticket);
+    if (!e && copy && s->now.waiting + s->now.handed_over >= s->most)
+        e = fail(f, E_BUSY, "there is no room for copies");
+    if (!e && !copy)
+        e = make_room(s, f);
     if (!e)
         e = begin(s, f);
     if (!e)
@@ -260,6 +297,20 @@ err spool_add(struct spool *s, const struct accept_args *job, wall now, struct s
     span_copy(job->id, reply.id, sizeof reply.id);
     *out = reply;
     return E_OK;
+}
+
+err spool_add(struct spool *s, const struct accept_args *job, wall now, struct spool_reply *out,
+              struct fault *f)
+{
+    return add(s, job, now, false, out, f);
+}
+
+err spool_add_copy(struct spool *s, const struct accept_args *job, wall now,
+                   const struct spool_given *given, struct fault *f)
+{
+    struct spool_reply reply = {0};
+    err e = add(s, job, now, true, &reply, f);
+    return e || !reply.number ? e : spool_handed_over(s, reply.number, given, f);
 }
 
 /* ---- handing over ---- */
@@ -292,10 +343,11 @@ static err read_entry(struct spool *s, struct query *q, struct arena *a, struct 
     return e;
 }
 
-err spool_next(struct spool *s, struct arena *a, struct spooled *out, struct fault *f)
+err spool_next(struct spool *s, int64_t after, struct arena *a, struct spooled *out,
+               struct fault *f)
 {
     struct query *q;
-    err e = one_row(s->db, SQL_SPOOL_NEXT, NULL, 0, &q, f);
+    err e = one_row(s->db, SQL_SPOOL_NEXT, DB_ARGS(DB_I(after)), &q, f);
     return e ? e : read_entry(s, q, a, out, f);
 }
 
@@ -303,7 +355,7 @@ err spool_live(struct spool *s, struct span tenant, struct span key, struct aren
                struct spooled *out, struct fault *f)
 {
     struct query *q;
-    if (s->now.waiting == 0)
+    if (s->now.waiting == s->now.perhaps)
         return E_END;
     err e = one_row(s->db, SQL_SPOOL_UNIQUE, DB_ARGS(DB_T(tenant), DB_T(key)), &q, f);
     return e ? e : read_entry(s, q, a, out, f);
@@ -315,16 +367,24 @@ err spool_replace(struct spool *s, int64_t number, struct span by, struct fault 
     return e ? e : db_run(s->db, SQL_SPOOL_UNIQUE_REPLACE, f, DB_I(number), DB_T(by));
 }
 
-err spool_handed_over(struct spool *s, int64_t number, struct fault *f)
+err spool_handed_over(struct spool *s, int64_t number, const struct spool_given *given,
+                      struct fault *f)
 {
+    struct span store = given->store.p ? given->store : SPAN("");
     err e = begin(s, f);
     if (!e)
         e = db_run(s->db, SQL_SPOOL_DONE, f, DB_I(number));
     if (e || !db_changes(s->db))
         return e;
+    e = db_run(s->db, SQL_SPOOL_GIVEN_ANEW, f, DB_I(number), DB_I(given->round), DB_T(store));
+    bool anew = !e && db_changes(s->db) > 0;
+    if (!e && !anew)
+        e = db_run(s->db, SQL_SPOOL_GIVEN, f, DB_I(number), DB_I(given->round),
+                   DB_I(given->at.ms), DB_T(store));
     s->now.waiting--;
+    s->now.perhaps -= anew;
     s->now.handed_over++;
-    return E_OK;
+    return e;
 }
 
 err spool_set_aside(struct spool *s, int64_t number, struct span why, struct fault *f)
@@ -338,32 +398,52 @@ err spool_set_aside(struct spool *s, int64_t number, struct span why, struct fau
         return e;
     s->now.waiting--;
     s->now.aside++;
-    return E_OK;
+    e = db_run(s->db, SQL_SPOOL_GIVEN_LEAVE, f, DB_I(number));
+    s->now.perhaps -= !e && db_changes(s->db) > 0;
+    return e;
 }
 
-err spool_settle(struct spool *s, int64_t upto, struct fault *f)
+err spool_settle(struct spool *s, int64_t before_round, struct fault *f)
 {
     err e = begin(s, f);
     if (!e)
-        e = db_run(s->db, SQL_SPOOL_UNIQUE_SETTLE, f, DB_I(upto));
-    if (!e)
-        e = db_run(s->db, SQL_SPOOL_SETTLE, f, DB_I(upto));
-    if (!e)
-        s->now.handed_over -= db_changes(s->db);
-    return e;
+        e = db_run(s->db, SQL_SPOOL_SETTLE, f, DB_I(before_round));
+    if (e || !db_changes(s->db))
+        return e;
+    s->now.handed_over -= db_changes(s->db);
+    e = db_run_args(s->db, SQL_SPOOL_UNIQUE_STRAY, f, NULL, 0);
+    return e ? e : db_run_args(s->db, SQL_SPOOL_GIVEN_STRAY, f, NULL, 0);
 }
 
 err spool_again(struct spool *s, int64_t *out_count, struct fault *f)
 {
     err e = begin(s, f);
     if (!e)
+        e = db_run_args(s->db, SQL_SPOOL_GIVEN_ALL, f, NULL, 0);
+    if (!e)
         e = db_run_args(s->db, SQL_SPOOL_AGAIN, f, NULL, 0);
     if (e)
         return e;
     *out_count = s->now.handed_over;
     s->now.waiting += s->now.handed_over;
+    s->now.perhaps += s->now.handed_over;
     s->now.handed_over = 0;
     return E_OK;
+}
+
+err spool_pass(struct spool *s, struct span store, wall by, struct fault *f)
+{
+    if (s->now.perhaps == 0)
+        return E_OK;
+    err e = begin(s, f);
+    if (!e)
+        e = db_run(s->db, SQL_SPOOL_PASSED, f, DB_T(store.p ? store : SPAN("")), DB_I(by.ms));
+    if (e || !db_changes(s->db))
+        return e;
+    s->now.waiting -= db_changes(s->db);
+    s->now.perhaps -= db_changes(s->db);
+    e = db_run_args(s->db, SQL_SPOOL_UNIQUE_STRAY, f, NULL, 0);
+    return e ? e : db_run_args(s->db, SQL_SPOOL_GIVEN_STRAY, f, NULL, 0);
 }
 
 err spool_look(struct spool *s, struct spool_view *out, struct fault *f)

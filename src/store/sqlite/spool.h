@@ -4,7 +4,8 @@
  * An entry is on the disk when spool_sync() returns. It is handed over in the order in which it came, under
  * the id that was answered, so that handing it over twice makes one job; it stays until the queue is known
  * to have it for good (spool_settle()), and is handed over anew when the queue turns out to have lost its
- * last moments (spool_again()). One thread uses a spool. */
+ * last moments (spool_again()). Then it waits, and the queue perhaps has it: who asks for its job, or orders
+ * with its unique key, is answered by the queue. One thread uses a spool. */
 #pragma once
 
 #include "store/store.h"
@@ -12,7 +13,8 @@
 struct spool;
 struct json_parser;
 
-/* Opens or makes the file; E_STORE, E_DISK_FULL. most: jobs at once, more are E_BUSY. */
+/* Opens or makes the file; E_STORE, E_DISK_FULL. most: jobs that wait at once and that only this file has, and with
+ * what is left of that, those that the queue has as well; more are E_BUSY. */
 MUST_USE err spool_open(struct spool **out, const char *state_dir, int64_t most,
                         struct fault *f);
 void spool_close(struct spool **s);
@@ -22,13 +24,22 @@ struct spool_reply {
     int64_t number; /* of the entry; 0: it was there */
     bool replayed;  /* an earlier request with this key, which waits here, made it */
 };
-/* E_BUSY full; E_BAD_INPUT key used with another body; E_CONFLICT the id is there; E_TOO_BIG. */
+/* E_BUSY full; E_BAD_INPUT key used with another body; E_CONFLICT the id is there; E_TOO_BIG. What was handed over makes
+ * room for it, the oldest first. */
 MUST_USE err spool_add(struct spool *s, const struct accept_args *job, wall now,
                        struct spool_reply *out, struct fault *f);
-/* Whether an earlier request with this key waits here; else E_END. */
+struct spool_given {
+    int64_t round;     /* of spool_settle(): when */
+    wall at;           /* likewise */
+    struct span store; /* which queue has it; empty: nobody knows */
+};
+/* A copy of a job that the queue has. E_BUSY: no room is left. */
+MUST_USE err spool_add_copy(struct spool *s, const struct accept_args *job, wall now,
+                            const struct spool_given *given, struct fault *f);
+/* Whether an earlier request with this key waits here, or waits anew; else E_END. */
 MUST_USE err spool_find(struct spool *s, const struct accept_args *job, struct spool_reply *out,
                         struct fault *f);
-/* Where the job of this id is here: E_BUSY it waits to be handed over; E_STORE it was set aside, the words say why; E_OK
+/* Where the job of this id is here: E_BUSY it waits to be handed over, and only this file has it; E_STORE it was set aside, the words say why; E_OK
  * neither. */
 MUST_USE err spool_has(struct spool *s, struct span id, struct fault *f);
 /* What was added and noted so far is on the disk. On an error nothing since the last one is. */
@@ -39,23 +50,27 @@ struct spooled {
     wall at; /* when it was taken */
     struct accept_args job;
 };
-/* The first one that waits to be handed over; its texts in the arena. E_END: none. E_BAD_SYNTAX, E_TOO_BIG: it
+/* The first one behind `after` (0: of all) that waits to be handed over; its texts in the arena. E_END: none. E_BAD_SYNTAX, E_TOO_BIG: it
  * cannot be read, and why; its number and job.id are there. */
-MUST_USE err spool_next(struct spool *s, struct arena *a, struct spooled *out, struct fault *f);
-/* Likewise the newest one that waits with this unique key, and that none took the place of. */
+MUST_USE err spool_next(struct spool *s, int64_t after, struct arena *a, struct spooled *out,
+                        struct fault *f);
+/* Likewise the newest one that waits with this unique key, that none took the place of and that the queue never had. */
 MUST_USE err spool_live(struct spool *s, struct span tenant, struct span key, struct arena *a,
                         struct spooled *out, struct fault *f);
 /* That job took the place of this one while it waited: it is handed over as one that has ended. */
 MUST_USE err spool_replace(struct spool *s, int64_t number, struct span by, struct fault *f);
 /* The queue has answered for it. */
-MUST_USE err spool_handed_over(struct spool *s, int64_t number, struct fault *f);
+MUST_USE err spool_handed_over(struct spool *s, int64_t number, const struct spool_given *given,
+                               struct fault *f);
 /* It cannot be handed over as things are: it makes way, is kept with the reason for a person, and waits again when the
  * file is opened the next time. */
 MUST_USE err spool_set_aside(struct spool *s, int64_t number, struct span why, struct fault *f);
-/* All that were handed over, up to that number, are safe in the queue: they go. */
-MUST_USE err spool_settle(struct spool *s, int64_t upto, struct fault *f);
+/* All that were handed over in a round before that one are safe in the queue: they go. */
+MUST_USE err spool_settle(struct spool *s, int64_t before_round, struct fault *f);
 /* The queue may have lost some: all that were handed over wait again. */
 MUST_USE err spool_again(struct spool *s, int64_t *out_count, struct fault *f);
+/* Of those that wait again: what was handed over first by then, or to another queue than this one, has been done with there, and goes. */
+MUST_USE err spool_pass(struct spool *s, struct span store, wall by, struct fault *f);
 
 struct spool_view {
     int64_t waiting, handed_over, aside, most;

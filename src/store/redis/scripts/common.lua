@@ -14,7 +14,7 @@
 --   te:T si:S       a tenant, a site; :a active jobs, :n lanes with ready jobs; te:T:0 :1 turns; si:S:f lanes that wait
 --   tz0 tz1         turns of the tenants                waits  when time opens a lane
 --   lanes tenants sites idle rated words                names, lanes by use, sites with a rate, lanes by what holds them
---   sched act stop over done dead gone                  jobs by the time that concerns them; gone: only the archive has them
+--   sched act stop over done dead gone                  jobs by the time that concerns them; gone: only the archive has them, or had (gone.lua)
 --   retain          of done and dead: time and member up to which all are needed by others
 --   uniq uniqb      unique key to live job, to blocked one        asked  question of a worker to its job
 --   wt:ID unset     who waits for a job; ended jobs that somebody still waits for
@@ -441,8 +441,13 @@ function M.note_absent(ids)
         absent[ids[i]] = not since or nil
     end
 end
-function M.is_absent(id)
-    return not jobs[id] and absent[id] or not M.job(id) and not call('ZSCORE', P .. 'gone', id)
+-- accepted: by a node, which may hand over what ended here and is gone.
+function M.is_absent(id, accepted)
+    if jobs[id] or not absent[id] and M.job(id) then
+        return false
+    end
+    local since = not absent[id] and call('ZSCORE', P .. 'gone', id)
+    return not since or not accepted and N(since) < 0
 end
 local function id_of(member)
     return string.sub(member, 14)

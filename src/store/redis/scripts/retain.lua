@@ -4,7 +4,7 @@
 -- jobs that are gone and may have something in the archive}}
 -- with ends.lua, take.lua, batches.lua
 local AGE, JOBS, BYTES, DEAD_AGE, DEAD_JOBS = 1, 2, 3, 4, 5
-local MOST, LOOKS, LANES, IDLE_MS, MARK_MS = 20, 80, 10, 604800000, 31536000000
+local MOST, LOOKS, LANES, IDLE_MS, MARK_MS, GONE_MS = 20, 80, 10, 604800000, 31536000000, 600000
 local limit, deleted, ids, more = {}, {0, 0, 0, 0, 0}, {}, 0
 for i = 1, 5 do
     limit[i] = N(A[i])
@@ -108,4 +108,10 @@ if limit[AGE] > 0 then
         call('ZREM', P .. 'marks', key)
     end
 end
-return done(R_OK, deleted, more, call('ZRANGE', P .. 'gone', 0, MOST - 1))
+-- Of which the archive has nothing any more (gone.lua): nobody hands them over anew after so long.
+local past = call('ZRANGEBYSCORE', P .. 'gone', I(GONE_MS - now), '(0', 'LIMIT', 0, LOOKS)
+if #past > 0 then
+    call('ZREM', P .. 'gone', unpack(past))
+    more = #past == LOOKS and 1 or more
+end
+return done(R_OK, deleted, more, call('ZRANGEBYSCORE', P .. 'gone', 1, '+inf', 'LIMIT', 0, MOST))

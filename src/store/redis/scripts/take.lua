@@ -68,7 +68,7 @@ function M.plan(a)
         return nil, {R_MODE, meta.mode}
     elseif not accepted and l and l.co == 1 then
         return nil, {R_CLOSED}
-    elseif ahead.ids[id] or not M.is_absent(id) then
+    elseif ahead.ids[id] or not M.is_absent(id, accepted) then
         return nil, {R_STATE}
     end
 
@@ -90,7 +90,11 @@ function M.plan(a)
                 return plan
             end
         end
-        if not a.coming and not live and call('HEXISTS', P .. 'bkeys', tenant .. '\n' .. unique) == 1 then
+        local to_come = not a.coming and not live and call('HGET', P .. 'bkeys', tenant .. '\n' .. unique)
+        if to_come and accepted then -- that one may not come in for long, and this one stands
+            plan.ends = ended_by(LOST, to_come)
+            return plan
+        elseif to_come then
             return nil, {R_COMING}
         elseif a.coming and live and not (mode == 2 and not runs) and not (mode == 3 and runs) then
             -- It began to run meanwhile, or an earlier version let it in: this one was accepted as well, and comes behind it.
