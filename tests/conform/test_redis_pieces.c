@@ -4,7 +4,9 @@
 
 #include "../lib/between.h"
 #include "store/lanes.h"
+#include "store/dead.h"
 #include "store/redis/transfer.h"
+#include "store/ticket.h"
 
 enum { JOBS = 60, PIECES = 3, COMMIT = PIECES, SCRIPTS = 2 * PIECES + 1 };
 
@@ -129,6 +131,15 @@ static int64_t walk(void)
     struct audit_reply r;
     ok(redis_audit(w->s, now(), &r, &w->f));
     return r.repaired;
+}
+
+/* One walk that has begun behind this moment. */
+static void walk_through(void)
+{
+    struct audit_reply r;
+    ok(redis_audit(w->s, now(), &r, &w->f));
+    for (int64_t before = r.walks; r.walks < before + 2;)
+        ok(redis_audit(w->s, now(), &r, &w->f));
 }
 
 static bool is_there(const char *batch)
@@ -667,6 +678,263 @@ static void a_batch_that_cannot_come_in_holds_up_no_other(void **state)
     assert_int_equal(ask("ZCARD", "fulmar:{q}:bcdue", NULL), 0); /* callbacks are looked at */
 }
 
+static struct span ticket_in(const char *lane)
+{
+    struct buf out = BUF(TICKET_MAX);
+    struct accept_args job = job_args("");
+    job.lane = span_of(lane);
+    job.site = span_of(arena_fmt(w->a, "%.*s", (int)strcspn(lane, "/"), lane));
+    assert_int_equal(ticket_write(&job, &out, &w->f), E_OK);
+    struct span kept = arena_keep(w->a, buf_span(&out));
+    buf_free(&out);
+    return kept;
+}
+
+/* A sealed batch of one job, behind which one more comes, into this lane. */
+static const char *batch_with_call(const char *lane)
+{
+    struct batch_args args = args_of();
+    args.count = 1;
+    args.idempotency_key = SPAN_NONE;
+    args.calls[BATCH_COMPLETE] = ticket_in(lane);
+    orders[0].unique_key = SPAN_NONE;
+    ok(create(&args));
+    return args.id.p;
+}
+
+static err try_tend(void)
+{
+    begin();
+    err e = store_tend(w->s, now(), &w->f);
+    commit();
+    w->f = (struct fault){0};
+    return e;
+}
+
+/* The end of the last job is its end, and what comes behind it comes when it can; others are not held up. */
+static void a_callback_that_meets_foreign_data_comes_when_that_is_gone(void **state)
+{
+    (void)state;
+    struct lease l;
+    const char *id = batch_with_call("later/normal"), *other,
+               *key = foreign_key("l:", "later/normal");
+    assert_true(reserve(&l));
+    finish(&l, FAILURE_NONE, "");
+    assert_int_equal(jobs_in(JOB_SUCCEEDED), 1);
+    assert_int_equal(events_of(id, "batch.complete"), 1);
+    assert_int_equal(batch(id).calls[BATCH_COMPLETE].due_ms, w->now + 5000);
+    assert_true(batch(id).calls[BATCH_COMPLETE].why.n > 0);
+    w->now += 5001;
+    ok(try_tend());
+    assert_int_equal(jobs_in(-1), 1);
+    other = batch_with_call("x/normal");
+    assert_true(reserve(&l));
+    finish(&l, FAILURE_NONE, "");
+    assert_true(batch(other).calls[BATCH_COMPLETE].job[0] != '\0');
+    ask("DEL", key, NULL);
+    w->now += 5001;
+    ok(try_tend());
+    assert_true(batch(id).calls[BATCH_COMPLETE].job[0] != '\0');
+    assert_int_equal(batch(id).calls[BATCH_COMPLETE].due_ms, 0);
+    assert_int_equal(jobs_in(JOB_READY), 2);
+}
+
+static void zadd(const char *key, const char *score, const char *member)
+{
+    struct arena *a = arena_new(1 << 16);
+    struct reply r = {0};
+    ok(link_say(place()->watch, a, &r, &w->f, "ZADD", arena_fmt(a, "fulmar:{q}:%s", key), score,
+                member, NULL));
+    arena_free(&a);
+}
+
+/* Of an operation, a batch and a callback that cannot go on only it stands still. */
+static void whatever_cannot_go_on_holds_up_nothing_that_is_due(void **state)
+{
+    (void)state;
+    struct lease l;
+    struct operation_view v;
+    struct operation_args args = {.id = span_of(new_id("opr")),
+                                  .kind = OPERATION_REPLAY,
+                                  .filter = {.failure = -1},
+                                  .per_minute = 60};
+    for (int i = 0; i < 2; i++) {
+        accept_job();
+        assert_true(reserve(&l));
+        finish(&l, FAILURE_DRIFT, "");
+    }
+    begin();
+    ok(store_operation_start(w->s, &args, now(), w->a, &v, &w->f));
+    commit();
+    assert_int_equal(v.state, OPERATION_RUNNING);
+    zadd("opdue", "1", "opr_poisoned");
+    zadd("bcdue", "1", "0:bat_poisoned");
+    zadd("bsettle", "1", "bat_poisoned");
+    foreign_key("op:", "opr_poisoned");
+    foreign_key("b:", "bat_poisoned");
+    w->now += 1000;
+    assert_int_equal(try_tend(), E_STORE);
+    ok(store_operation(w->s, args.id, w->a, &v, &w->f));
+    assert_int_equal(v.done, 2);
+    ok(try_tend()); /* they are looked at again later */
+    w->now += 5001;
+    assert_int_equal(try_tend(), E_STORE);
+}
+
+/* What says who goes on with an operation or a callback, or when it may go, is put back by the walk. */
+static void the_walk_finds_operations_and_callbacks_that_nobody_would_go_on_with(void **state)
+{
+    (void)state;
+    struct lease l;
+    struct operation_view v;
+    struct operation_args args = {.id = span_of(new_id("opr")),
+                                  .kind = OPERATION_REPLAY,
+                                  .filter = {.failure = -1},
+                                  .per_minute = 60};
+    for (int i = 0; i < 2; i++) {
+        accept_job();
+        assert_true(reserve(&l));
+        finish(&l, FAILURE_DRIFT, "");
+    }
+    begin();
+    ok(store_operation_start(w->s, &args, now(), w->a, &v, &w->f));
+    commit();
+    const char *call = batch_with_call("later/normal"),
+               *key = foreign_key("l:", "later/normal");
+    assert_true(reserve(&l));
+    finish(&l, FAILURE_NONE, "");
+    while (reserve(&l))
+        finish(&l, FAILURE_NONE, "");
+    ask("DEL", key, NULL);
+    ask("DEL", "fulmar:{q}:opdue", NULL);
+    ask("DEL", "fulmar:{q}:ops", NULL);
+    ask("DEL", "fulmar:{q}:bcdue", NULL);
+    w->now += 5001;
+    ok(try_tend());
+    ok(store_operation(w->s, args.id, w->a, &v, &w->f));
+    assert_int_equal(v.state, OPERATION_RUNNING);
+    walk_through();
+    assert_int_equal(ask("ZCARD", "fulmar:{q}:ops", NULL), 1);
+    ok(try_tend());
+    ok(store_operation(w->s, args.id, w->a, &v, &w->f));
+    assert_int_equal(v.state, OPERATION_DONE);
+    assert_true(batch(call).calls[BATCH_COMPLETE].job[0] != '\0');
+    ask("DEL", "fulmar:{q}:opend", NULL);
+    walk_through();
+    assert_int_equal(ask("ZCARD", "fulmar:{q}:opend", NULL), 1);
+}
+
+/* Whoever asked for it does not ask again. Whether it broke where the batch named an operation that was not there. */
+static bool retry_breaks(int calls)
+{
+    struct lease l;
+    struct operation_view v;
+    struct operation_args args = {.id = span_of(new_id("opr")), .filter = {.failure = -1}};
+    const char *id = batch_with_call("later/normal");
+    assert_true(reserve(&l));
+    finish(&l, FAILURE_DRIFT, "");
+    int64_t before = jobs_in(JOB_READY);
+    begin_dying(0);
+    way.way = BETWEEN_BREAKS;
+    way.calls = calls;
+    way.times = 1;
+    begin();
+    assert_int_equal(store_batch_retry(w->s, span_of(id), &args, now(), w->a, &v, &w->f),
+                     E_STORE);
+    commit();
+    end_dying();
+    bool half = batch(id).operation[0] && keys_of("fulmar:{q}:op:*") == 0;
+    walk_through();
+    w->now += 5001;
+    ok(try_tend());
+    assert_int_equal(events_of(id, "batch.retried"), jobs_in(JOB_READY) > before);
+    if (events_of(id, "batch.retried"))
+        ok(store_operation(w->s, args.id, w->a, &v, &w->f));
+    return half;
+}
+
+static void a_retry_that_was_told_takes_place_though_nobody_asks_again(void **state)
+{
+    int half = 0;
+    for (int calls = 6; calls <= 36; calls += 5) {
+        tear_down(state);
+        set_up(state);
+        way.to = place()->server.socket;
+        half += retry_breaks(calls);
+    }
+    assert_true(half > 0); /* else these are other commands by now */
+}
+
+/* Whether it broke. */
+static bool retention_breaks(int calls)
+{
+    struct lease l;
+    struct retain_reply ignored;
+    struct retain_args all = {.age_ms = 1, .dead_age_ms = 1};
+    struct batch_args args = args_of();
+    args.open = true;
+    args.count = 1;
+    ok(create(&args));
+    assert_true(reserve(&l));
+    finish(&l, FAILURE_NONE, "");
+    w->now += 1000;
+    begin_dying(0);
+    way.way = BETWEEN_BREAKS;
+    way.calls = calls;
+    way.times = 1;
+    begin();
+    err e = store_retain(w->s, &all, now(), &ignored, &w->f);
+    commit();
+    end_dying();
+    if (e && keys_of("fulmar:{q}:j:*") == 0) /* whose records the archive has yet */
+        assert_int_equal(ask("ZCARD", "fulmar:{q}:gone", NULL), 1);
+    walk_through();
+    begin();
+    ok(store_retain(w->s, &all, now(), &ignored, &w->f));
+    commit();
+    assert_int_equal(jobs_in(-1), 0);
+    assert_int_equal(batch(args.id.p).gone_well, 1);
+    assert_int_equal(batch(args.id.p).gone_otherwise, 0);
+    return e != E_OK;
+}
+
+static void a_job_that_is_deleted_counts_once_and_the_archive_hears_of_it(void **state)
+{
+    bool broken = true;
+    for (int calls = 20; broken; calls += 2) {
+        tear_down(state);
+        set_up(state);
+        way.to = place()->server.socket;
+        broken = retention_breaks(calls);
+        assert_true(broken || calls > 30);
+    }
+}
+
+/* Whose id is known for a while, for those that come in from a spool. */
+static void a_batch_may_have_the_id_of_a_job_that_was_deleted(void **state)
+{
+    (void)state;
+    struct lease l;
+    struct retain_reply ignored;
+    struct retain_args all = {.age_ms = 1, .dead_age_ms = 1};
+    struct batch_args args = args_of();
+    const char *id = accept_job();
+    assert_true(reserve(&l));
+    finish(&l, FAILURE_NONE, "");
+    w->now += 1000;
+    for (int i = 0; i < 2; i++) {
+        begin();
+        ok(store_retain(w->s, &all, now(), &ignored, &w->f));
+        commit();
+    }
+    assert_int_equal(jobs_in(-1), 0);
+    args.count = 1;
+    orders[0].id = span_of(id);
+    ok(create(&args));
+    assert_int_equal(reply.added, 1);
+    assert_int_equal(jobs_in(JOB_READY), 1);
+}
+
 /* ---- what earlier versions read ---- */
 
 static void of_a_new_batch_the_last_job_of_each_row_is_noted(void **state)
@@ -720,6 +988,12 @@ int main(void)
         T(of_a_batch_whose_end_fails_half_way_nothing_stays),
         T(a_job_that_meets_foreign_data_comes_in_when_that_is_gone),
         T(a_batch_that_cannot_come_in_holds_up_no_other),
+        T(a_callback_that_meets_foreign_data_comes_when_that_is_gone),
+        T(whatever_cannot_go_on_holds_up_nothing_that_is_due),
+        T(the_walk_finds_operations_and_callbacks_that_nobody_would_go_on_with),
+        T(a_retry_that_was_told_takes_place_though_nobody_asks_again),
+        T(a_job_that_is_deleted_counts_once_and_the_archive_hears_of_it),
+        T(a_batch_may_have_the_id_of_a_job_that_was_deleted),
         T(of_a_new_batch_the_last_job_of_each_row_is_noted),
     };
     signal(SIGPIPE, SIG_IGN); /* as the service does */

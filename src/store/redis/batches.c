@@ -587,22 +587,24 @@ static err say_why(struct store *s, const struct reply *r, wall now, struct faul
     return store_write(s, SCRIPT_BATCH_ACT, &c, now, &ignored, f);
 }
 
+/* One that cannot be made holds up no others, as above. */
 err callbacks_again(struct store *s, wall now, struct fault *f)
 {
     struct reply r;
-    err e = E_OK;
+    err first = E_OK;
     bool some = true;
-    for (int i = 0; !e && some && i < CALLS_AT_ONCE; i++) {
+    for (int i = 0; some && i < CALLS_AT_ONCE; i++) {
         struct call c = {0};
         store_fresh(s);
         call_text(&c, SPAN("tend"));
         call_text(&c, SPAN_NONE);
-        e = store_write(s, SCRIPT_BATCH_ACT, &c, now, &r, f);
-        some = !e && reply_number(&r, CALL_SOME) != 0;
-        if (some && said(&r) == SAID_FIRST)
-            e = say_why(s, &r, now, f);
+        err e = store_write(s, SCRIPT_BATCH_ACT, &c, now, &r, first ? NULL : f);
+        some = e ? link_state(s->link).connected : reply_number(&r, CALL_SOME) != 0;
+        if (!e && some && said(&r) == SAID_FIRST)
+            e = say_why(s, &r, now, first ? NULL : f);
+        first = first ? first : e;
     }
-    return e;
+    return first;
 }
 
 /* ---- queries ---- */

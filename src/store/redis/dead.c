@@ -304,15 +304,20 @@ static err go_through(struct store *s, enum script script, const char *verb, int
 err redis_tend(struct store *s, wall now, struct fault *f)
 {
     bool more = true;
-    err e = E_OK;
+    err first = E_OK;
     need(s->in_group);
-    for (int i = 0; !e && more && i < AT_ONCE; i++)
-        e = go_through(s, SCRIPT_OPERATION, "tend", 0, now, &more, f);
-    if (e)
-        return e;
-    e = batches_enter(s, now, f);
-    err again = callbacks_again(s, now, e ? NULL : f);
-    return e ? e : again;
+    /* One that cannot go on holds up no others, while Redis is there; the first error is the caller's. */
+    for (int i = 0; more && i < AT_ONCE; i++) {
+        err e = go_through(s, SCRIPT_OPERATION, "tend", 0, now, &more, first ? NULL : f);
+        more = e ? link_state(s->link).connected : more;
+        first = first ? first : e;
+    }
+    if (first && !link_state(s->link).connected)
+        return first;
+    err e = batches_enter(s, now, first ? NULL : f);
+    first = first ? first : e;
+    e = callbacks_again(s, now, first ? NULL : f);
+    return first ? first : e;
 }
 
 err redis_retain_batches(struct store *s, wall before, bool *out_more, struct fault *f)

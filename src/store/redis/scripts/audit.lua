@@ -5,6 +5,7 @@
 -- Reply: {R_OK, put right in this step, in all, walks done}
 -- with ends.lua, take.lua, batches.lua, batch_pieces.lua, schedules.lua
 local PIECE, fixed = 50, 0
+local RUNNING = 0 -- of an operation
 local touched = {}
 
 local function lane_facts(name)
@@ -58,6 +59,13 @@ local function put(key, member, score)
             fixed = fixed + 1
         end
     elseif call('SADD', P .. key, member) == 1 then
+        fixed = fixed + 1
+    end
+end
+-- In an index whose score others move; at: nothing when it need not be there.
+local function put_missing(key, member, at)
+    if at and not call('ZSCORE', P .. key, member) then
+        call('ZADD', P .. key, at, member)
         fixed = fixed + 1
     end
 end
@@ -136,13 +144,30 @@ local function check_batch(id)
     if b and b.n > 0 then
         put('batches', id, b.n)
         M.batch_note_empty(b)
+        for kind, due in ipairs(call('HMGET', b.key .. ':c', 'due0', 'due1')) do
+            put_missing('bcdue', kind - 1 .. ':' .. id, due)
+        end
         fixed = fixed + (M.batch_check_operation(b) and 1 or 0)
     end
 end
 
--- It says what it owes.
+-- It says what it owes; it is found in the list, by who goes on with it, and by retention when it has ended.
 local function check_operation(id)
-    M.operation(id)
+    local o = M.operation(id)
+    if o and o.oid > 0 then
+        put('ops', id, o.oid)
+        if o.state == RUNNING then
+            put_missing(string.sub(M.due_index(o.labels), #P + 1), id, o.due)
+        else
+            put_missing('opend', id, o.fa)
+        end
+    end
+end
+-- A script failed before it wrote the batch.
+local function check_calls(id)
+    if call('EXISTS', P .. 'b:' .. id) == 0 then
+        fixed = fixed + call('UNLINK', P .. 'b:' .. id .. ':c')
+    end
 end
 
 -- Members of an index: of whom, and whether that job wants to be in it.
@@ -163,6 +188,10 @@ local function check_member(key, member)
     fixed = fixed + 1
 end
 local function check_pointer(key, field, id)
+    if key == 'bidem' then
+        fixed = fixed + (call('EXISTS', P .. 'b:' .. string.match(id, '|(.*)$')) == 0 and call('HDEL', P .. key, field) or 0)
+        return
+    end
     local j = M.job(id)
     local tenant, unique = string.match(field, '^([^\n]*)\n(.*)$')
     if j and j.uk == unique and j.st <= ACTIVE and (j.st == BLOCKED) == (key == 'uniqb') and lane_facts(j.ln) == tenant then
@@ -188,7 +217,7 @@ local function walk_index(key, cursor)
     end
     return page[1]
 end
-local STATIC = {'sched', 'act', 'stop', 'over', 'done', 'dead', 'uniq', 'uniqb', 's:0', 's:1', 's:2', 's:3', 's:4', 's:5', 's:6',
+local STATIC = {'sched', 'act', 'stop', 'over', 'done', 'dead', 'uniq', 'uniqb', 'bidem', 's:0', 's:1', 's:2', 's:3', 's:4', 's:5', 's:6',
                 's:7'}
 local function walk_keys(cursor)
     local page = call('SCAN', cursor, 'MATCH', P .. '*', 'COUNT', PIECE)
@@ -202,6 +231,8 @@ local function walk_keys(cursor)
             pcall(check_schedule, string.sub(key, 4))
         elseif string.match(key, '^b:[^:]+$') then
             pcall(check_batch, string.sub(key, 3))
+        elseif string.match(key, '^b:[^:]+:c$') then
+            pcall(check_calls, string.sub(key, 3, -3))
         elseif string.match(key, '^op:[^:]+$') then
             pcall(check_operation, string.sub(key, 4))
         elseif string.match(key, '^l:[^:]+:[01sbae]$') or string.match(key, '^te:[^:]+:a$') or string.match(key, '^si:[^:]+:a$') or

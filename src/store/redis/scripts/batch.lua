@@ -79,8 +79,9 @@ local function create()
         M.batch_undo(id) -- that is left of one of this id whose script failed
         return M.batch_at_once(id, text, not partial, make)
     end
-    make(0)
+    begin(b, 0)
     M.batch_settle(b)
+    finish(b, 0)
     return done(R_OK, '', 0)
 end
 local function add(b)

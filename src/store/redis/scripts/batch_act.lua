@@ -7,14 +7,18 @@
 -- take.lua says why not}, {its job}}; of 'retain' {R_OK, whether there may be more}; of 'enter' {R_OK, whether there is more, token};
 -- {R_COMING, token}: first its jobs have to be in
 -- with ends.lua, take.lua, batches.lua, operations.lua, batch_pieces.lua
-local OLD = 50
+local OLD, LATER = 50, 5000
 local verb, id = A[1], A[2]
 
 local function tend()
+    if M.batch_settle_next() then
+        return done(R_OK, 1, '', 0)
+    end
     local due = call('ZRANGEBYSCORE', P .. 'bcdue', '-inf', now, 'LIMIT', 0, 1)[1]
     if not due then
         return {R_OK, 0}
     end
+    call('ZADD', P .. 'bcdue', now + LATER, due) -- also when what follows fails: others are not held up by it
     local kind, of = string.match(due, '^(%d):(.*)$')
     local b = M.batch(of)
     if not b then
@@ -53,24 +57,22 @@ local function retain()
     return done(R_OK, #old == OLD and 1 or 0)
 end
 local function cancel(b)
-    local live = M.batch_count(b, BLOCKED, ACTIVE)
-    if live == 0 and b.se == 1 then
+    local live, half = M.batch_count(b, BLOCKED, ACTIVE), b.st == 1 and M.batch_op_is_missing(b) -- half: a script failed
+    if live == 0 and b.se == 1 and not half then
         return {R_STATE}
     elseif M.operation(A[3]) then
         return {R_BODY}
     end
-    if b.st == 0 or not M.batch_op_is_missing(b) then
+    if not half then
         -- Whatever brings jobs back must not do so behind our back.
         M.batch_stop_operation(b)
         b.se, b.st, b.op = 1, 1, A[3]
         M.says(b, 'batch.cancelled', '{"operation":"' .. A[3] .. '"}')
+        M.batch_settle(b)
         M.batch_touch(b)
     end
     local o = M.batch_cancel_begin(b)
     M.operation_piece(o)
-    if live == 0 then
-        M.batch_settle(b)
-    end
     return done(R_OK, M.operation_view(o.id))
 end
 local function retry(b)
@@ -81,12 +83,15 @@ local function retry(b)
     elseif M.operation(A[3]) then
         return {R_BODY}
     end
+    local order = I(N(A[4])) .. ' ' .. I(N(A[5])) .. ' ' .. I(meta.seq)
     if b.op == '' or b.st == 1 then
-        b.st, b.op = 0, A[3] -- its failures count from new
+        b.st, b.op, b.ro = 0, A[3], order -- its failures count from new
         M.says(b, 'batch.retried', '{"operation":"' .. A[3] .. '"}')
         M.batch_touch(b)
+    elseif b.ro == '' then -- a version that does not know that failed there
+        b.ro = order
     end
-    local o = M.operation_begin(b.op, {kind = 0, failure = -1, til = now, last = meta.seq, rate = N(A[4]), reset = N(A[5]), ba = id})
+    local o = M.batch_retry_begin(b)
     M.operation_piece(o)
     return done(R_OK, M.operation_view(o.id))
 end
@@ -96,8 +101,8 @@ local function seal(b)
     end
     b.se = 1
     M.says(b, 'batch.sealed', '{}')
-    M.batch_touch(b)
     M.batch_settle(b)
+    M.batch_touch(b)
     return done(R_OK)
 end
 

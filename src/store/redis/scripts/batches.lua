@@ -6,10 +6,13 @@
 --   b:ID:c     its callbacks, N being 0 (complete) or 1 (success): tN the ticket, pN the job as take.lua is asked, or bN jN why there
 --              can be none, as text and as JSON; when it was announced: atN, jobN, dueN, whyN
 --   b:ID:t     when only so many may run at once: the last job of each row, by number; rw: and others, a script failed on the way
+--   ro         of a batch that is retried by an operation that has not begun: its rate, whether jobs begin anew, the last job
 --   a0 a1      of a batch: its callback N was announced, r0 r1 likewise that it has no job; oe: what the log may not have, M.says()
 --   batches    all, by number        bidem   tenant and key to "hash|id"
 --   bcdue      "N:ID" of a callback that could not be made, by when it is tried again
 --   bempty     those without a job, by their last change
+--   bsettle    "ID JOB JOB ..." of one that may be complete by the end of these jobs, or of none: by when somebody else looks than who
+--              ended them
 --
 -- Its jobs come in when it is there already, in the same script, or more of them in several: batch_pieces.lua. Until the last of them
 -- is in, a batch has cm, how many are to come, and is not sealed (sl: it will be then): who knows neither, as an earlier version, does
@@ -17,7 +20,7 @@
 -- late
 local BATCH = fields_of({
     n = 0, se = 0, st = 0, sa = 0, pl = 0, gw = 0, go = 0, ca = 0, ua = 0, fa = 0, rv = 0, cm = 0, sl = 0, rw = 0, a0 = 0, a1 = 0, r0 = 0, r1 = 0,
-    te = '', na = '', ik = '', op = '', oe = ''
+    te = '', na = '', ik = '', op = '', oe = '', ro = ''
 })
 local COMPLETE, SUCCESS = 0, 1
 local ANNOUNCED = {[COMPLETE] = 'batch.complete', [SUCCESS] = 'batch.success'}
@@ -125,14 +128,13 @@ function M.operation_save(o, state)
         M.says(o, state == DONE and 'operation.done' or 'operation.cancelled', '{"kind":"' .. KINDS[o.kind] .. '","done":' .. I(o.done) ..
                ',"skipped":' .. I(o.skipped) .. '}')
     end
+    call('ZADD', state == RUNNING and M.due_index(o.labels) or P .. 'opend', state == RUNNING and o.due or now, o.id) -- first: it is found
     write(o.key, o, o.before, OPERATION)
     o.before = copy(o)
     if state == RUNNING then
-        call('ZADD', M.due_index(o.labels), o.due, o.id)
         return
     end
     call('ZREM', M.due_index(o.labels), o.id)
-    call('ZADD', P .. 'opend', now, o.id)
     local b = o.ba ~= '' and M.batch(o.ba)
     if b then
         b.op = ''
@@ -144,17 +146,22 @@ function M.operation_begin(id, f)
     local o = setmetatable(f, OPERATION.meta)
     o.id, o.key, o.before = id, P .. 'op:' .. id, setmetatable({}, OPERATION.meta)
     o.oid, o.ca, o.due = call('HINCRBY', P .. 'meta', 'oid', 1), now, now
-    call('ZADD', P .. 'ops', o.oid, id)
     M.operation_save(o, RUNNING)
+    call('ZADD', P .. 'ops', o.oid, id)
     local b = o.ba ~= '' and M.batch(o.ba)
     if b then
-        b.op = id
+        b.op, b.ro = id, ''
         write_batch(b)
     end
     return o
 end
+-- Of a batch that was said to be retried by operation b.op, likewise.
+function M.batch_retry_begin(b)
+    local rate, reset, last = string.match(b.ro, '^(%d+) (%d+) (%d+)$')
+    return M.operation_begin(b.op, {kind = 0, failure = -1, til = now, last = N(last), rate = N(rate), reset = N(reset), ba = b.id})
+end
 function M.batch_stop_operation(b)
-    local o = b.op ~= '' and M.operation(b.op)
+    local o = b.op ~= '' and (M.operation(b.op) or b.ro ~= '' and M.batch_retry_begin(b))
     if o then
         M.operation_save(o, STOPPED)
     end
@@ -175,8 +182,10 @@ function M.batch_check_operation(b)
         return false
     elseif not o and b.st == 1 then
         M.batch_cancel_begin(b)
+    elseif not o and b.ro ~= '' then
+        M.batch_retry_begin(b)
     else
-        b.op = ''
+        b.op, b.ro = '', ''
         write_batch(b)
     end
     return true
@@ -203,30 +212,35 @@ function M.call_refused(b, kind, later, why)
     call('HDEL', b.key .. ':c', 'due' .. kind)
     call('ZREM', P .. 'bcdue', kind .. ':' .. b.id)
 end
--- Accepts its job; else how take.lua says why not. Who is above us may be about to touch other jobs, or to write a new one: a
--- job with a unique key may take the place of those, so it comes when nobody is (`alone`).
+local FOREIGN = 'what is not of the queue is in the place of what its job needs'
+-- Accepts its job, which is due; else how take.lua says why not. A job with a unique key may take the place of others, so it comes when
+-- nobody else is at work (`alone`).
 function M.call_make(b, kind, alone)
     local key = b.key .. ':c'
     local a = M.texts_of(call('HGET', key, 'p' .. kind))
-    if M.taking or (a[21] ~= '' and not alone) then
-        call_due(b, kind, now)
+    if a[21] ~= '' and not alone then
         return nil
     end
     for i = 15, 16 do
         a[i] = N(a[i]) > 0 and now + N(a[i]) or 0
     end
-    local reply = M.take(a)
-    if reply[1] == R_OK then
-        call('HSET', key, 'job' .. kind, reply[2])
-        call('HDEL', key, 'due' .. kind, 'why' .. kind)
-        call('ZREM', P .. 'bcdue', kind .. ':' .. b.id)
+    local reply = M.take(a, true)
+    if reply[1] == R_OK or reply[1] == R_STATE then -- nobody else has its id: a script made it that failed behind that
+        M.behind(function()
+            call('HSET', key, 'job' .. kind, reply[2] or a[1])
+            call('HDEL', key, 'due' .. kind, 'why' .. kind)
+            call('ZREM', P .. 'bcdue', kind .. ':' .. b.id)
+        end)
+        return nil
+    elseif reply[1] == R_ALONE then
+        M.call_refused(b, kind, true, {FOREIGN})
         return nil
     end
     local waits = reply[1] == R_FULL or reply[1] == R_MODE or reply[1] == R_CLOSED or reply[1] == R_LANES
     call_due(b, kind, waits and now + CALL_WAIT or now) -- batches.c says why not, in words
     return reply
 end
--- Whoever failed on the way is gone on with.
+-- Whoever failed on the way is gone on with: its job is due before it counts as announced.
 local function announce(b, kind)
     local key = b.key .. ':c'
     if call('HEXISTS', key, 'at' .. kind) == 1 then
@@ -236,31 +250,71 @@ local function announce(b, kind)
         M.says(b, ANNOUNCED[kind], '{"state":"' .. NAMES[kind] .. '"}')
         write_batch(b)
     end
-    call('HSET', key, 'at' .. kind, I(now))
     local v = call('HMGET', key, 'p' .. kind, 'b' .. kind, 'j' .. kind)
     if v[1] then
-        M.call_make(b, kind, false)
+        call_due(b, kind, now)
     elseif v[2] then
         M.call_refused(b, kind, false, {v[2], v[3]})
+    end
+    call('HSET', key, 'at' .. kind, I(now))
+    if v[1] then
+        M.call_make(b, kind, false)
     end
 end
 
 -- ---- the end of a job ----
 
+local function is_over(b)
+    return b.se == 1 and b.cm == 0 and live(b) == 0
+end
 -- Sealed and nothing live: complete; and nothing that did not succeed: success.
+local function settle(b, member)
+    if is_over(b) then
+        local first = b.fa == 0
+        b.fa = first and now or b.fa
+        announce(b, COMPLETE)
+        if first then
+            M.batch_touch(b)
+        end
+        if b.go == 0 and M.batch_count(b, DEAD, EXPIRED) == 0 then
+            announce(b, SUCCESS)
+        end
+    end
+    call('ZREM', P .. 'bsettle', member)
+end
+-- When it is over, all that is about to be written says so first, and then it is said; a script that fails in between has somebody else
+-- say it. Called before the batch is written as sealed, or behind the end of a job.
 function M.batch_settle(b)
-    if b.se == 0 or b.cm > 0 or live(b) > 0 then
+    if b.settles or not is_over(b) then
         return
     end
-    local first = b.fa == 0
-    b.fa = first and now or b.fa
-    announce(b, COMPLETE)
-    if first then
-        M.batch_touch(b)
+    local member = b.id .. (b.enders or '')
+    b.settles = true
+    call('ZADD', P .. 'bsettle', now, member)
+    M.behind(function()
+        b.settles, b.enders = nil, nil
+        settle(b, member)
+    end)
+end
+-- The one that is due first, of which a script failed on the way. Jobs that did not end then, for all that their batch says, will, and
+-- are looked at then. Whether there was one.
+function M.batch_settle_next()
+    local member = call('ZRANGEBYSCORE', P .. 'bsettle', '-inf', now, 'LIMIT', 0, 1)[1]
+    if not member then
+        return false
     end
-    if b.go == 0 and M.batch_count(b, DEAD, EXPIRED) == 0 then
-        announce(b, SUCCESS)
+    call('ZADD', P .. 'bsettle', now + CALL_WAIT, member) -- also when what follows fails: others are not held up by it
+    local b = M.batch(string.match(member, '^%S+'))
+    for id in string.gmatch(member, ' (%S+)') do
+        local j = M.job(id)
+        b = not (j and j.st < SUCCEEDED) and b or nil
     end
+    if b then
+        settle(b, member)
+    else
+        call('ZREM', P .. 'bsettle', member)
+    end
+    return true
 end
 -- Too many failed: what has not ended is cancelled, by an operation, not in this transition.
 local function stop(b)
@@ -286,12 +340,14 @@ function M.child_ended(j)
     if (j.st == DEAD or j.st == EXPIRED) and b.st == 0 and b.cm == 0 and has_failed(b) then
         stop(b)
     end
+    b.enders = (b.enders or '') .. ' ' .. j.id
     M.batch_settle(b)
 end
 -- The last of those that were to come together is in. at_once: nobody has seen it without them.
 function M.batch_all_in(b, at_once)
     if b.cm == 0 then
         b.se, b.sl = max(b.se, b.sl), 0
+        M.batch_settle(b)
     end
     if at_once then
         write_batch(b)
@@ -302,17 +358,22 @@ function M.batch_all_in(b, at_once)
     if b.cm == 0 and (has_failed(b) or b.st == 1) then -- by an earlier version, which did not know of those
         stop(b)
     end
-    M.batch_settle(b)
 end
--- Retention deletes it: it counts as ended, as what it was.
+-- Retention deletes it: it counts as ended, as what it was. Its batch says with the same write that it has counted it, until it is
+-- gone: a script that fails in between is asked again. The key where that stands.
 function M.child_gone(j)
     local b = j.ba ~= '' and M.batch(j.ba)
     if not b then
-        return
+        return nil
     end
-    b.gw, b.go = b.gw + (j.st == SUCCEEDED and 1 or 0), b.go + (j.st == SUCCEEDED and 0 or 1)
-    write_batch(b)
+    if call('HEXISTS', b.key, 'g:' .. j.id) == 0 then
+        local field = j.st == SUCCEEDED and 'gw' or 'go'
+        b[field] = b[field] + 1
+        b.before[field] = b[field]
+        call('HSET', b.key, field, I(b[field]), 'g:' .. j.id, 1)
+    end
     note_empty(b)
+    return b.key
 end
 
 -- ---- so many at once: store/sqlite/parallel.c ----

@@ -19,7 +19,7 @@
 --   uniq uniqb      unique key to live job, to blocked one        asked  question of a worker to its job
 --   wt:ID unset     who waits for a job; ended jobs that somebody still waits for
 --   prints pr:GROUP op:ID ops opdue oplabel opend       dead jobs by what they died of; operations on many jobs
---   b:ID batches bidem bcdue bempty                     batches: batches.lua; bg:TOKEN bstage bcoming bkeys bwait: batch_pieces.lua
+--   b:ID batches bidem bcdue bsettle bempty             batches: batches.lua; bg:TOKEN bstage bcoming bkeys bwait: batch_pieces.lua
 --   wh:ID d:N dids hooks                                webhooks and their deliveries: webhook.lua
 --   f:HASH furl files jf:ID fjobs ffree fgoing          files of media: file.lua
 --   ses:ID sr:ID so:ID su:ID sc:ID                      a login session; its rests, leases and requests (r…) by hour, jobs, sealed cookies
@@ -497,6 +497,9 @@ function M.look(f, ...)
     if not by_itself then
         return f(...)
     end
+    return M.try(f, ...)
+end
+function M.try(f, ...)
     local well, found, reply = pcall(f, ...)
     if well then
         return found, reply
@@ -920,7 +923,7 @@ local function write_jobs()
         write(j.key, j, j.before, JOB)
     end
 end
-function M.flush()
+local function write_all()
     M.places()
     M.write_indexes()
     for _, l in pairs(lanes) do
@@ -941,6 +944,22 @@ function M.flush()
         call('SET', key, text, 'PX', KEY_MS)
     end
     requests = {}
+end
+-- What follows from what is written, and only then: f() may change more, and is followed by what it adds.
+local behind = {}
+function M.behind(f)
+    behind[#behind + 1] = f
+end
+function M.flush()
+    write_all()
+    while #behind > 0 do
+        local some = behind
+        behind = {}
+        for _, f in ipairs(some) do
+            f()
+        end
+        write_all()
+    end
     -- Whoever waits for work is told, one at a time; who took some tells of what is left. All is there already: whoever cannot
     -- be told looks by himself in the end.
     if M.left or (M.leases and call('EXISTS', P .. 'tz1') == 1) then

@@ -804,12 +804,15 @@ function M.forget(j)
     if j.wk ~= '' then
         call('ZREM', P .. 'wa:' .. j.wk, j.id)
     end
-    M.child_gone(j)
+    local counted = M.child_gone(j)
     if call('EXISTS', P .. 'jf:' .. j.id) == 1 then
         call('ZADD', P .. 'fjobs', now, j.id)
     end
+    call('ZADD', P .. 'gone', now, j.id) -- before: what the archive has of it goes, whatever happens here
     call('UNLINK', j.key, P .. 'p:' .. j.id, P .. 't:' .. j.id, P .. 'e:' .. j.id)
-    call('ZADD', P .. 'gone', now, j.id)
+    if counted then
+        call('HDEL', counted, 'g:' .. j.id)
+    end
     j.gone = true
 end
 

@@ -407,6 +407,8 @@ elseif verb == 'release' then
     if coming then -- jobs that were accepted are moved as jobs
         M.batch_enter(coming, true)
         return done(R_OK, 0)
+    elseif M.batch_settle_next() then
+        return done(R_OK, 0)
     end
     local leases, words = call('ZRANGE', P .. 'act', 0, 15), {'the store is moved', '"the store is moved"'}
     for _, member in ipairs(leases) do

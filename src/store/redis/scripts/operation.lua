@@ -5,7 +5,7 @@
 -- 'tend': a piece of the one that is due first; 'cancel', id; 'view', id; 'list', id behind which, how many; 'retain', before
 -- Reply: {R_OK, {fields and values}, ...}; of 'tend', 'retain' {R_OK, whether there may be more}; {R_NONE}, {R_STATE, state}
 -- with ends.lua, take.lua, batches.lua, find.lua, alter.lua, operations.lua
-local PIECE = 100
+local PIECE, LATER = 100, 5000
 local verb, id = A[1], A[2]
 if verb == 'list' then
     local reply, from = {R_OK}, '+inf'
@@ -21,12 +21,15 @@ if verb == 'list' then
     end
     return reply
 elseif verb == 'tend' then
-    local due, at
+    local due, at, at_labels
     for _, labels in ipairs({'', '{}'}) do
         local first = call('ZRANGEBYSCORE', M.due_index(labels), '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)
         if first[1] and (not due or N(first[2]) < at) then
-            due, at = first[1], N(first[2])
+            due, at, at_labels = first[1], N(first[2]), labels
         end
+    end
+    if due then -- also when what follows fails: others are not held up by it
+        call('ZADD', M.due_index(at_labels), now + LATER, due)
     end
     local o = due and M.operation(due)
     if o and o.state == M.RUNNING then

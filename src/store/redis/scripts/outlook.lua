@@ -9,7 +9,7 @@ local function first_of(index)
     return N(call('ZRANGE', P .. index, 0, 0, 'WITHSCORES')[2] or INF)
 end
 local next_at = min(first_of('sched'), first_of('act'), first_of('stop'), first_of('over'), first_of('opdue'),
-                    first_of('oplabel'), first_of('bcdue'), first_of('bcoming'))
+                    first_of('oplabel'), first_of('bcdue'), first_of('bsettle'), first_of('bcoming'))
 if call('EXISTS', P .. 'unset') == 1 then
     next_at = now
 end

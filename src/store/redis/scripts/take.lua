@@ -68,7 +68,7 @@ function M.plan(a)
         return nil, {R_MODE, meta.mode}
     elseif not accepted and l and l.co == 1 then
         return nil, {R_CLOSED}
-    elseif ahead.ids[id] or not M.is_absent(id, accepted) then
+    elseif ahead.ids[id] or not M.is_absent(id, accepted and not a.coming) then
         return nil, {R_STATE}
     end
 
@@ -245,9 +245,9 @@ function M.keep_out()
         M.flush()
     end
 end
--- Answers as accept.lua does, and whether there is a new job; if not, nothing was written.
-function M.take(a)
-    local plan, reply = M.look(look_at, a)
+-- Answers as accept.lua does, and whether there is a new job; if not, nothing was written. safe: who meets foreign data is left.
+function M.take(a, safe)
+    local plan, reply = (safe and M.try or M.look)(look_at, a)
     if not plan then
         return reply, false
     end
