@@ -112,6 +112,7 @@ static const struct flag flags[] = {
     {"oldest", 0, NULL, FLAG_SWITCH, AT(oldest), "of jobs list: the oldest first"},
     {"sort", 0, "NAME", FLAG_VALUE, AT(sort), "of jobs list: -created_at (else), created_at, -finished_at or finished_at; by finished_at only those that have ended"},
     {"count", 0, "estimate|exact", FLAG_VALUE, AT(count), "of jobs list: say how many there are; exact counts up to 10000"},
+    {"cursor", 0, "CURSOR", FLAG_VALUE, AT(cursor), "of jobs list: behind the page that said so, of the same filter and order"},
     {"max-depth", 0, "N", FLAG_VALUE, AT(max_depth), "of queues set: so many jobs may wait in it, 0 any number, or default"},
     {"overflow", 0, "refuse|drop_last|default", FLAG_VALUE, AT(overflow), "of queues set: what becomes of one more"},
     {"wait", 0, "TIME", FLAG_MAYBE, AT(wait), "until it has ended, at most --wait=TIME: then it goes on, and the exit status is 3"},
@@ -155,7 +156,7 @@ enum { FLAGS = sizeof flags / sizeof *flags };
 static const struct command commands[] = {
     {"get", "", "KIND TARGET", SERVED WISH " csv out cancel-on-interrupt ", get_run, "the records of one target"},
 
-    {"jobs", "list", "", SERVED FILTER " limit oldest sort count fields ", jobs_run, "the newest jobs"},
+    {"jobs", "list", "", SERVED FILTER " limit oldest sort count cursor fields ", jobs_run, "the newest jobs"},
     {"jobs", "create", "KIND TARGET", SERVED WISH WAIT " dry-run ", jobs_run, "submits what get would, prints the id, does not wait"},
     {"jobs", "show", "JOB", SERVED, jobs_run, "what became of it, and what it waits for"},
     {"jobs", "cancel", "[JOB...]", SERVED MANY " force grace reason ", jobs_run, "ends those that wait, asks those that run to stop"},

@@ -69,7 +69,7 @@ struct cli {
         *on_empty, *require, *unique, *on_conflict;
     const char *max_age, *stale_if_error, *coalesce;
     const char *retry_max, *retry_base, *retry_cap, *retry_factor, *callback;
-    const char *sort, *count;
+    const char *sort, *count, *cursor;
     const char *by, *weight, *max_running, *burst, *ttl;
     const char *color, *time; /* read by face_start() */
     int verbose;              /* how often -v was given */

@@ -12,7 +12,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { LIST_ROWS = 20, LIST_MAX = 200 };
+enum {
+    LIST_ROWS = 20,
+    LIST_MAX = 200,
+    CURSOR_MAX = 256,
+    PAGES_MOST =
+        40, /* that are asked for one after the other: 200 000 jobs that are looked at */
+};
 
 /* ---- list ---- */
 
@@ -93,46 +99,102 @@ static void note_count(const struct cli *c, struct json root)
                  n, n == 1 ? "" : "s");
 }
 
-static int print_list(struct cli *c, struct client_answer *a)
+/* How far a list has come. */
+struct listing {
+    int64_t left, rows; /* that are still wanted, that were shown */
+    bool more;
+    char cursor[CURSOR_MAX]; /* where it goes on; empty: at the beginning, or not at all */
+};
+
+static void print_rows(struct cli *c, struct json root, struct listing *l)
+{
+    struct json data = json_get(root, SPAN("data"));
+    int64_t n = (int64_t)json_count(data);
+    if (n && !l->rows)
+        print_heading(c);
+    for (struct json_iter i = json_each(data); json_next(&i);)
+        print_row(c, i.value);
+    l->rows += n;
+    l->left -= n < l->left ? n : l->left;
+    l->more = false;
+    json_bool(json_path(root, "page.has_more"), &l->more);
+    span_copy(ask_text(root, "page.next_cursor"), l->cursor, sizeof l->cursor);
+}
+
+static int print_page(struct cli *c, struct client_answer *a, struct listing *l)
 {
     struct json_parser *parser = json_parser_new(SERVICE_ANSWER_MAX);
     struct json root;
-    int code = EXIT_DONE;
     if (json_parse(parser, buf_span(&a->body), &root, NULL) ||
         !json_get(root, SPAN("data")).doc) {
         json_parser_free(&parser);
         return service_not_ours(a);
     }
-    struct json data = json_get(root, SPAN("data"));
-    if (json_count(data) == 0)
-        cli_note(c, "no such job; submit one: fulmar get posts @nasa");
-    else
-        print_heading(c);
-    for (struct json_iter i = json_each(data); json_next(&i);)
-        print_row(c, i.value);
-    bool more = false;
+    print_rows(c, root, l);
     note_count(c, root);
-    if (json_bool(json_path(root, "page.has_more"), &more) && more)
-        cli_note(c, "there are more: --limit N, or a filter such as --state STATE");
     json_parser_free(&parser);
     buf_free(&a->body);
+    return EXIT_DONE;
+}
+
+static int ask_page(struct cli *c, struct service *s, const struct listing *l,
+                    struct client_answer *out)
+{
+    struct buf path = BUF(4096);
+    buf_fmt(&path, "/v1/jobs?limit=%lld", (long long)l->left);
+    many_add_query(&path, c);
+    if (l->cursor[0]) {
+        buf_add_text(&path, "&cursor=");
+        text_add_url_escaped(&path, span_of(l->cursor));
+    }
+    buf_add_char(&path, '\0');
+    int code = path.failed ? cli_usage("jobs", "the filter is too long")
+                           : service_ask(s, "GET", path.p, SPAN_NONE, out);
+    buf_free(&path);
+    return code;
+}
+
+static void note_rest(const struct cli *c, const struct listing *l, bool began)
+{
+    if (!l->rows && l->more)
+        cli_note(c, "no such job among those that were looked at; further back: --cursor %s",
+                 l->cursor);
+    else if (!l->rows)
+        cli_note(c,
+                 began ? "no such job; submit one: fulmar get posts @nasa" : "no further job");
+    else if (l->more)
+        cli_note(c, "there are more: --limit N, --cursor %s, or a filter such as --state STATE",
+                 l->cursor);
+}
+
+/* A page of the service may be short, or empty, though there are more such jobs: then the next one is asked for. */
+static int print_list(struct cli *c, struct service *s, struct listing *l)
+{
+    bool began = !l->cursor[0];
+    struct client_answer answer;
+    int code = EXIT_DONE, pages = 0;
+    do {
+        code = ask_page(c, s, l, &answer);
+        if (!code)
+            code = print_page(c, &answer, l);
+        c->count = NULL; /* that was said */
+    } while (!code && l->more && l->left && l->cursor[0] && ++pages < PAGES_MOST);
+    if (!code)
+        note_rest(c, l, began);
     return code;
 }
 
 static int list(struct cli *c, struct service *s, int64_t limit)
 {
-    struct buf path = BUF(4096);
-    buf_fmt(&path, "/v1/jobs?limit=%lld", (long long)limit);
-    many_add_query(&path, c);
-    buf_add_char(&path, '\0');
+    struct listing l = {.left = limit};
+    if (c->cursor)
+        span_copy(span_of(c->cursor), l.cursor, sizeof l.cursor);
+    if (!c->json)
+        return print_list(c, s, &l);
     struct client_answer answer;
-    int code = path.failed ? cli_usage("jobs", "the filter is too long")
-                           : service_ask(s, "GET", path.p, SPAN_NONE, &answer);
-    buf_free(&path);
+    int code = ask_page(c, s, &l, &answer);
     if (code)
         return code;
-    if (!c->json)
-        return print_list(c, &answer);
     cli_put(c, buf_span(&answer.body));
     buf_free(&answer.body);
     return EXIT_DONE;
