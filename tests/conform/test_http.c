@@ -915,6 +915,51 @@ static void what_the_client_has_is_not_sent_again(void **state)
     arena_free(&a);
 }
 
+/* What is told apart by its text is 304 as long as that is the same. What has parts that live beside its revision (counts, use,
+ * cooldowns, the next run) is always shown: its tag is for If-Match. */
+static void every_answer_that_has_a_tag_knows_it_again(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        bool lives;
+    } routes[] = {{"/v1/jobs", false},          {"/v1/jobs?limit=1&fields=id,state", false},
+                  {"/v1/batches", false},       {"/v1/schedules", false},
+                  {"/v1/schedules/tags", true}, {"/v1/schedules/tags/runs", false},
+                  {"/v1/queues", false},        {"/v1/queues/tags/x/normal", true},
+                  {"/v1/breakers", false},      {"/v1/breakers/tags/x/normal", false},
+                  {"/v1/dead-letters", false},  {"/v1/operations", false},
+                  {"/v1/sessions", false},      {"/v1/sessions/tags", true},
+                  {"/v1/webhooks", false},      {"/v1/workers", false},
+                  {"/v1/workers/2", false},     {"/v1/nodes", false},
+                  {"/v1/limits", true},         {"/v1/mode", false}};
+    char tag[64], id[256], path[300];
+    struct reply r = request("POST", "/v1/schedules", "Content-Type: application/json\r\n",
+                             "{\"name\":\"tags\",\"cron\":\"0 0 1 1 *\",\"job\":{\"kind\":"
+                             "\"posts\",\"target\":\"@esa\"}}");
+    assert_int_equal(r.status, 201);
+    drop(&r);
+    r = request("POST", "/v1/sessions", "Content-Type: application/json\r\n",
+                "{\"name\":\"tags\"}");
+    assert_int_equal(r.status, 201);
+    drop(&r);
+    submit("{\"kind\":\"posts\",\"target\":\"@tags\",\"tenant\":\"tags\"}", id);
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        take_tag(routes[i].path, tag);
+        expect_with_tag(routes[i].path, tag, routes[i].lives ? 200 : 304);
+        expect_with_tag(routes[i].path, "\"b0\"", 200);
+    }
+    take_tag("/v1/jobs?tenant=tags", tag);
+    snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
+    r = request("POST", path, "", "");
+    assert_int_equal(r.status, 200);
+    drop(&r);
+    expect_with_tag("/v1/jobs?tenant=tags", tag, 200);
+    r = request("DELETE", "/v1/schedules/tags", "If-Match: *\r\n", NULL);
+    assert_int_equal(r.status, 204);
+    drop(&r);
+}
+
 /* Of a connection that stays: from the answer to the next one. The head has all that the whole answer has of these. */
 static void expect_unchanged(int fd, const char *method, const char *path, const char *tag)
 {
@@ -2942,6 +2987,7 @@ int main(void)
         cmocka_unit_test(a_key_makes_a_request_repeatable),
         cmocka_unit_test(orders_of_a_stream_are_accepted_while_they_come),
         cmocka_unit_test(what_the_client_has_is_not_sent_again),
+        cmocka_unit_test(every_answer_that_has_a_tag_knows_it_again),
         cmocka_unit_test(
             an_answer_without_its_body_tells_its_length_and_the_connection_goes_on),
         cmocka_unit_test(every_answer_says_the_mode_that_is_not_normal),
