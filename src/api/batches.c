@@ -751,8 +751,7 @@ static void on_jobs(struct call *c)
     size_t count = j->count < j->limit ? j->count : j->limit;
     struct buf body = answer_buf();
     struct json_w w = view_list(&body);
-    for (size_t i = 0; i < count; i++)
-        view_job(&w, &j->jobs[i], c->api->json, false);
+    count = pick_jobs(c->request, c->api->json, j->jobs, count, &body, &w);
     answer_list(c->request, 200, &body, &w, j->limit,
                 j->count > count ? span_of(j->jobs[count - 1].id) : SPAN_NONE);
 }

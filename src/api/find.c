@@ -175,8 +175,6 @@ struct listing {
     enum counting counting;
     int64_t total; /* jobs in these states */
     struct count count;
-    size_t rows; /* of the page */
-    bool more;   /* behind it */
 };
 
 static err run_list(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
@@ -211,15 +209,28 @@ static void put_count(struct json_w *w, const struct count *n)
     json_close(w);
 }
 
+/* Behind this many rows of the page: one more was asked for; or not all was looked at. False: there is no more. */
+static bool stand_behind(struct listing *l, size_t rows)
+{
+    bool cut = l->found.count > rows;
+    const struct job_view *last = cut ? &l->found.jobs[rows - 1] : NULL;
+    span_copy(span_of(cut ? last->id : l->found.next), l->at.id, sizeof l->at.id);
+    if (l->find.by_end)
+        l->at.place = cut ? last->finished_ms : l->found.next_ended_ms;
+    else
+        l->at.place = cut ? last->number : l->found.next_number;
+    return l->at.id[0] != '\0';
+}
+
 static void answer_listed(struct call *c)
 {
-    const struct listing *l = c->more;
-    bool more = l->more;
+    struct listing *l = c->more;
+    size_t most = l->found.count < c->page ? l->found.count : c->page;
     char cursor[CURSOR_TEXT] = "";
     struct buf body = answer_buf(), link = BUF(8192);
     struct json_w w = view_list(&body);
-    for (size_t i = 0; i < l->rows; i++)
-        view_job(&w, &l->found.jobs[i], c->api->json, false);
+    bool more =
+        stand_behind(l, pick_jobs(c->request, c->api->json, l->found.jobs, most, &body, &w));
     view_list_page(&w, c->page, more ? span_of(l->at.id) : SPAN_NONE);
     json_kv_cstr(&w, "next_cursor", more ? cursor_write(&l->at, cursor) : NULL);
     json_close(&w);
@@ -258,16 +269,6 @@ static void on_listed(struct call *c)
     }
     if (call_failed(c))
         return;
-    /* One more was asked for; or not all was looked at. */
-    l->rows = l->found.count < c->page ? l->found.count : c->page;
-    bool cut = l->found.count > l->rows;
-    const struct job_view *last = cut ? &l->found.jobs[l->rows - 1] : NULL;
-    span_copy(span_of(cut ? last->id : l->found.next), l->at.id, sizeof l->at.id);
-    if (l->find.by_end)
-        l->at.place = cut ? last->finished_ms : l->found.next_ended_ms;
-    else
-        l->at.place = cut ? last->number : l->found.next_number;
-    l->more = l->at.id[0] != '\0';
     if (l->counting == COUNT_NONE)
         answer_listed(c);
     else

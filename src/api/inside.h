@@ -15,7 +15,8 @@
 
 enum {
     ANSWER_MAX = 4 * 1024 * 1024,
-    PAGE_BYTES = 256 * 1024, /* of a stream's page */
+    LIST_BYTES = ANSWER_MAX - ANSWER_MAX / 8, /* of a list: behind it no further row begins */
+    PAGE_BYTES = 256 * 1024,                  /* of a stream's page */
     EVENT_STREAMS_MAX = 200,
     WAITERS_MAX = 200,
     BULK_MOST = 1000,
@@ -417,6 +418,10 @@ void bulk_create(struct api *a, struct request *r, struct span id);
 /* ---- pick.c ---- */
 /* ?fields= of a list, where there is one, has only names that its rows have. False: answered 400. */
 MUST_USE bool pick_known(struct request *r, const struct route *route);
+/* Rows of the list that is open in w, with what the request names of each, as many as fit into one answer; how many these are:
+ * one at least, of any. */
+size_t pick_jobs(struct request *r, struct json_parser *parser, const struct job_view *jobs,
+                 size_t count, struct buf *list, struct json_w *w);
 /* Leaves of each row of the request's list what it names; other answers stay as they are. */
 void pick_rows(struct request *r, struct buf *list);
 

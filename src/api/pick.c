@@ -1,6 +1,7 @@
 /* pick.c - ?fields= of lists: some members of each row. A list knows the names of its rows' members, so that a wrong one is
  * refused also while the list is empty; a test holds the table against the rows. */
 #include "api/inside.h"
+#include "api/view.h"
 
 #include "base/text.h"
 
@@ -171,6 +172,43 @@ static void put_list(struct json_w *w, struct json root, struct span names)
     }
     json_close(w);
     buf_free(&scratch);
+}
+
+/* What is left of the row; as it is, where nothing was asked for. */
+static void pick_row(struct request *r, struct json_parser *parser, struct span names,
+                     struct buf *row)
+{
+    struct json root;
+    if (!r->route || !members_of(r->route) || json_parse(parser, buf_span(row), &root, NULL))
+        return;
+    struct buf picked = answer_buf(), scratch = BUF(ANSWER_MAX);
+    struct json_w w = json_w(&picked);
+    put_row(&w, root, names, &scratch);
+    buf_free(&scratch);
+    buf_free(row);
+    *row = picked;
+}
+
+size_t pick_jobs(struct request *r, struct json_parser *parser, const struct job_view *jobs,
+                 size_t count, struct buf *list, struct json_w *w)
+{
+    struct span names;
+    bool picks = request_query(r, "fields", &names);
+    size_t n = 0;
+    for (bool fits = true; fits && n < count; n += fits) {
+        struct buf row = answer_buf();
+        struct json_w of_row = json_w(&row);
+        view_job(&of_row, &jobs[n], parser, false);
+        if (picks)
+            pick_row(r, parser, names, &row);
+        fits = !n || list->n + row.n <= LIST_BYTES;
+        if (fits && row.failed)
+            list->failed = true; /* a row that is too large by itself is said to be */
+        else if (fits)
+            json_put_raw(w, buf_span(&row));
+        buf_free(&row);
+    }
+    return n;
 }
 
 void pick_rows(struct request *r, struct buf *list)

@@ -144,6 +144,82 @@ static void a_cursor_of_the_version_before_goes_on(void **state)
     says(path, 410, "cursor_expired", "gone");
 }
 
+/* ---- rows that are large ---- */
+
+enum { LARGE = 90, LARGE_SPEC = 60 * 1024 };
+
+static void submit_large(void)
+{
+    static char spec[LARGE_SPEC + 1], ids[LARGE][ID_TEXT];
+    snprintf(spec, sizeof spec, "{\"note\":\"%0*d\"}", LARGE_SPEC - 11, 0);
+    for (int i = 0; i < LARGE; i++) {
+        struct store_op op = {.verb = STORE_ACCEPT};
+        snprintf(ids[i], sizeof ids[i], "job_01ARZ3NDEKTSV4RRFFQ69G%04d", i);
+        op.in.accept = (struct accept_args){.id = span_of(ids[i]),
+                                            .site = SPAN("x"),
+                                            .kind = SPAN("posts"),
+                                            .target = SPAN("nasa"),
+                                            .lane = SPAN("large/x/normal"),
+                                            .spec = span_of(spec),
+                                            .limit = 1};
+        run_op(&op);
+        if (op.result)
+            fail_msg("%s", op.fault.words);
+    }
+}
+
+static struct answer_of ask_much(const char *path)
+{
+    struct client_answer a;
+    struct fault f = {0};
+    struct client_request q = {
+        .method = "GET", .path = path, .timeout_ms = ANSWER_MS, .body_max = 8 << 20};
+    if (client_send(client, &q, &a, &f))
+        fail_msg("%s: %s", path, f.words);
+    return (struct answer_of){a.status, a.body, a.retry_after_s};
+}
+
+/* Rows of a page, and where it goes on: empty: nowhere. */
+static size_t rows_of(const struct buf *body, char cursor[512])
+{
+    struct json_parser *p = json_parser_new(8 << 20);
+    struct json root;
+    struct span next = SPAN_NONE;
+    assert_int_equal(json_parse(p, buf_span(body), &root, NULL), E_OK);
+    size_t n = json_count(json_get(root, SPAN("data")));
+    json_text(json_path(root, "page.next_cursor"), &next);
+    span_copy(next, cursor, 512);
+    json_parser_free(&p);
+    return n;
+}
+
+static void a_page_ends_where_its_answer_is_full(void **state)
+{
+    (void)state;
+    char cursor[512] = "", path[800];
+    size_t seen = 0, pages = 0;
+    submit_large();
+    do {
+        snprintf(path, sizeof path, "/v1/jobs?tenant=large&limit=200%s%s",
+                 *cursor ? "&cursor=" : "", cursor);
+        struct answer_of a = ask_much(path);
+        if (a.status != 200)
+            fail_msg("%d: %.*s", a.status, SP(span_cut(buf_span(&a.body), 0, 300)));
+        size_t n = rows_of(&a.body, cursor);
+        assert_true(n > 0 && ++pages < LARGE);
+        seen += n;
+        buf_free(&a.body);
+    } while (*cursor);
+    assert_int_equal(seen, LARGE);
+    assert_true(pages > 1);
+    /* of each row less: all on one page */
+    struct answer_of a = ask_much("/v1/jobs?tenant=large&limit=200&fields=id,state");
+    assert_int_equal(a.status, 200);
+    assert_int_equal(rows_of(&a.body, cursor), LARGE);
+    assert_string_equal(cursor, "");
+    buf_free(&a.body);
+}
+
 /* ---- what of each ---- */
 
 static void rows_have_what_is_asked_for(void **state)
@@ -308,6 +384,7 @@ int main(void)
         cmocka_unit_test(a_cursor_of_the_version_before_goes_on),
         cmocka_unit_test(rows_have_what_is_asked_for),
         cmocka_unit_test(each_list_knows_the_names_of_its_rows),
+        cmocka_unit_test(a_page_ends_where_its_answer_is_full),
     };
     return cmocka_run_group_tests(tests, asked_start, asked_stop);
 }
