@@ -6,8 +6,6 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 enum {
@@ -15,6 +13,8 @@ enum {
     SECTIONS_MAX = 1000,
     SEGMENTS_MAX = 100,
     TABLE_MAX = 64 * 1024 * 1024,
+    TABLES_MAX = 2 * TABLE_MAX + 1024 * 1024, /* of one file together */
+    NAME_MOST = 200,                          /* of a function that is shown whole */
 };
 
 /* A line of /proc/PID/maps: "55d0c0000000-55d0c0100000 r-xp 00002000 fe:01 1234   /usr/bin/fulmar". */
@@ -63,9 +63,10 @@ static bool read_image(struct image *m, struct arena *a)
 {
     const ElfW(Ehdr) *h = &m->head;
     if (pread(m->fd, &m->head, sizeof m->head, 0) != sizeof m->head ||
-        memcmp(h->e_ident, ELFMAG, SELFMAG) != 0 || h->e_shentsize != sizeof *m->sections ||
-        h->e_phentsize != sizeof *m->segments || h->e_shnum > SECTIONS_MAX ||
-        h->e_phnum > SEGMENTS_MAX)
+        memcmp(h->e_ident, ELFMAG, SELFMAG) != 0 ||
+        h->e_ident[EI_CLASS] != (sizeof(ElfW(Addr)) == 8 ? ELFCLASS64 : ELFCLASS32) ||
+        h->e_shentsize != sizeof *m->sections || h->e_phentsize != sizeof *m->segments ||
+        h->e_shnum > SECTIONS_MAX || h->e_phnum > SEGMENTS_MAX)
         return false;
     m->sections = read_part(m->fd, h->e_shoff, h->e_shnum * sizeof *m->sections, a);
     m->segments = read_part(m->fd, h->e_phoff, h->e_phnum * sizeof *m->segments, a);
@@ -114,41 +115,66 @@ static void look_up(const ElfW(Sym) * all, size_t count, struct span names, uint
     if (!best)
         return;
     struct span name = span_cut(names, best->st_name, names.n);
-    out->name = arena_text(a, span_cut(name, 0, span_find_char(name, '\0')));
+    size_t end = span_find_char(name, '\0');
+    out->name = arena_text(a, span_cut(name, 0, end < NAME_MOST ? end : NAME_MOST));
     out->offset = address - best->st_value;
     out->size = best->st_size;
 }
 
-/* Of the symbols that lie in the mapping. */
-static void look_into(struct image *m, const struct mapping *at, struct symbol *symbols,
-                      size_t count, struct arena *a)
+void symbols_look_into(int fd, uint64_t from, uint64_t to, uint64_t offset,
+                       struct symbol *symbols, size_t count, struct arena *a)
 {
-    const ElfW(Shdr) *table = read_image(m, a) ? table_of(m) : NULL;
-    const ElfW(Shdr) *strings = table ? &m->sections[table->sh_link] : NULL;
-    const ElfW(Sym) *all = table ? read_part(m->fd, table->sh_offset, table->sh_size, a) : NULL;
-    const char *names = all ? read_part(m->fd, strings->sh_offset, strings->sh_size, a) : NULL;
+    /* Tables may be large, and what they leave is not. */
+    struct arena *tables = arena_new(TABLES_MAX);
+    struct image m = {.fd = fd};
+    const ElfW(Shdr) *table = read_image(&m, tables) ? table_of(&m) : NULL;
+    const ElfW(Shdr) *strings = table ? &m.sections[table->sh_link] : NULL;
+    const ElfW(Sym) *all =
+        table ? read_part(fd, table->sh_offset, table->sh_size, tables) : NULL;
+    const char *names =
+        all ? read_part(fd, strings->sh_offset, strings->sh_size, tables) : NULL;
     for (size_t i = 0; names && i < count; i++) {
         uint64_t address;
         struct symbol *s = &symbols[i];
-        if (s->at >= at->from && s->at < at->to &&
-            address_of(m, s->at - at->from + at->offset, &address))
+        if (s->at >= from && s->at < to && address_of(&m, s->at - from + offset, &address))
             look_up(all, table->sh_size / sizeof *all, (struct span){names, strings->sh_size},
                     address, s, a);
     }
+    arena_free(&tables);
+}
+
+/* ---- which file it is ---- */
+
+/* Where this function of the program itself is mapped from. The numbers of its file are those of the maps: a file system of layers
+ * or of volumes may tell others to who asks for the file. */
+static bool own_mapping(struct mapping *out)
+{
+    struct fault f = {0};
+    struct buf maps = BUF(MAPS_MAX);
+    struct span rest = SPAN_NONE, line;
+    uint64_t here = (uintptr_t)own_mapping;
+    bool found = false;
+    if (!files_read(AT_FDCWD, "/proc/self/maps", MAPS_MAX, &maps, &f))
+        rest = buf_span(&maps);
+    while (!found && span_next(&rest, '\n', &line))
+        found = read_mapping(line, out) && here >= out->from && here < out->to;
+    buf_free(&maps);
+    return found;
 }
 
 /* This very program is read where it was opened: another one may lie under its name by now. */
-static int open_mapped(const struct mapping *at, bool *out_ours)
+static int open_mapped(const struct mapping *at, const struct mapping *own, bool *out_ours)
 {
-    struct stat is;
     int self = spawn_self_fd();
-    *out_ours = self >= 0 && fstat(self, &is) == 0 && is.st_ino == at->inode &&
-                major(is.st_dev) == at->major && minor(is.st_dev) == at->minor;
-    return *out_ours ? dup(self) : open(at->file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    *out_ours = own->inode && own->inode == at->inode && own->major == at->major &&
+                own->minor == at->minor;
+    return *out_ours && self >= 0
+               ? fcntl(self, F_DUPFD_CLOEXEC, 0)
+               : open(at->file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 }
 
-static void in_mapping(const struct mapping *at, struct symbol *symbols, size_t count,
-                       struct arena *a)
+static void in_mapping(const struct mapping *at, const struct mapping *own,
+                       struct symbol *symbols, size_t count, struct arena *a)
 {
     size_t touched = 0;
     bool ours = false;
@@ -157,7 +183,7 @@ static void in_mapping(const struct mapping *at, struct symbol *symbols, size_t 
     if (!touched)
         return;
     const char *file = arena_text(a, span_of(strrchr(at->file, '/') + 1));
-    struct image m = {.fd = open_mapped(at, &ours)};
+    int fd = open_mapped(at, own, &ours);
     for (size_t i = 0; i < count; i++) {
         if (symbols[i].at < at->from || symbols[i].at >= at->to)
             continue;
@@ -165,10 +191,10 @@ static void in_mapping(const struct mapping *at, struct symbol *symbols, size_t 
         symbols[i].ours = ours;
         symbols[i].offset = symbols[i].at - at->from + at->offset;
     }
-    if (m.fd < 0)
+    if (fd < 0)
         return;
-    look_into(&m, at, symbols, count, a);
-    close(m.fd);
+    symbols_look_into(fd, at->from, at->to, at->offset, symbols, count, a);
+    close(fd);
 }
 
 void symbols_find(pid_t pid, struct symbol *symbols, size_t count, struct arena *a)
@@ -176,13 +202,15 @@ void symbols_find(pid_t pid, struct symbol *symbols, size_t count, struct arena 
     char path[64];
     struct fault f = {0};
     struct buf maps = BUF(MAPS_MAX);
-    struct mapping at;
+    struct mapping at, own;
     struct span rest, line;
+    if (!own_mapping(&own))
+        own = (struct mapping){.inode = 0};
     snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
     if (!files_read(AT_FDCWD, path, MAPS_MAX, &maps, &f)) {
         for (rest = buf_span(&maps); span_next(&rest, '\n', &line);)
             if (read_mapping(line, &at))
-                in_mapping(&at, symbols, count, a);
+                in_mapping(&at, &own, symbols, count, a);
     }
     buf_free(&maps);
 }
