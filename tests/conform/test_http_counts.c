@@ -51,18 +51,27 @@ static void submit(const char *tenant, bool ends)
         EXPECT("POST", path, "", 200, NULL);
 }
 
+/* A count has its time: on a machine that is slow just now it says less, and is asked for again. */
+enum { TRIES = 100 };
+
 static int64_t counted(const char *query, const char *kind)
 {
-    char path[256], text[512];
-    int64_t n;
+    char path[256], is[512], value[512];
+    int64_t n = 0;
     snprintf(path, sizeof path, "/v1/jobs?limit=1&%s", query);
-    struct answer_of a = ask("GET", path, "");
-    member(&a.body, "counts.kind", text);
-    if (a.status != 200 || strcmp(text, kind) != 0)
-        fail_msg("%s: %.*s", path, SP(buf_span(&a.body)));
-    member(&a.body, "counts.value", text);
-    assert_true(span_int(span_of(text), &n));
-    buf_free(&a.body);
+    for (int tries = 0; tries < TRIES; tries++) {
+        struct answer_of a = ask("GET", path, "");
+        member(&a.body, "counts.kind", is);
+        member(&a.body, "counts.value", value);
+        bool again = strcmp(kind, "gte") != 0 && strcmp(is, "gte") == 0;
+        if (a.status != 200 || !span_int(span_of(value), &n))
+            fail_msg("%s: %.*s", path, SP(buf_span(&a.body)));
+        buf_free(&a.body);
+        if (!again)
+            break;
+    }
+    if (strcmp(is, kind) != 0)
+        fail_msg("%s: %s %lld, not %s", path, is, (long long)n, kind);
     return n;
 }
 
@@ -139,25 +148,37 @@ static void a_count_with_a_bound_in_time_ends_at_the_bound(void **state)
     assert_int_equal(counted(query, "exact"), OLD + 30);
 }
 
-static void expect_dry(const char *filter, const char *count, const char *kind)
+/* How many reads of the store it took. */
+static int64_t dry(const char *filter, const char *count, const char *kind)
 {
-    char body[300];
+    char body[300], is[512], value[512];
+    int64_t before = 0;
     snprintf(body, sizeof body, "{\"action\":\"hold\",\"dry_run\":true,\"filter\":{%s}}",
              filter);
-    EXPECT("POST", "/v1/jobs/actions", body, 200, "count", count, "count_kind", kind);
+    for (int tries = 0; tries < TRIES; tries++) {
+        before = reads();
+        struct answer_of a = ask("POST", "/v1/jobs/actions", body);
+        assert_int_equal(a.status, 200);
+        member(&a.body, "count_kind", is);
+        member(&a.body, "count", value);
+        buf_free(&a.body);
+        if (strcmp(is, kind) == 0 && strcmp(value, count) == 0)
+            return reads() - before;
+        assert_string_equal(is, "at_least");
+    }
+    fail_msg("%s: %s %s, not %s %s", filter, is, value, kind, count);
+    return 0;
 }
 
 /* Each look is one read of the store: between two of them others have their turn. */
 static void a_count_goes_in_slices(void **state)
 {
     (void)state;
-    int64_t before = reads();
-    expect_dry("\"tenant\":\"nobody\"", "0", "exact");
-    int64_t looks = (MANY + OLD) / 5000 + 1;
-    if (reads() - before < 1 + looks)
-        fail_msg("%lld reads", (long long)(reads() - before));
-    expect_dry("\"tenant\":\"odd\"", "5050", "exact");
-    expect_dry("", "10000", "at_least");
+    int64_t looks = (MANY + OLD) / 5000 + 1, were = dry("\"tenant\":\"nobody\"", "0", "exact");
+    if (were < 1 + looks)
+        fail_msg("%lld reads", (long long)were);
+    (void)dry("\"tenant\":\"odd\"", "5050", "exact");
+    (void)dry("", "10000", "at_least");
 }
 
 static void *count_apart(void *arg)
@@ -268,7 +289,7 @@ static int stop_shared(void **state)
 
 static void *dry_run(void *done)
 {
-    expect_dry("\"tenant\":\"nobody\"", "0", "exact");
+    (void)dry("\"tenant\":\"nobody\"", "0", "exact");
     atomic_store((atomic_bool *)done, true);
     return NULL;
 }
