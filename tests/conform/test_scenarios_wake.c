@@ -590,6 +590,47 @@ s59_a_worker_gets_only_what_it_knows_and_the_rest_is_neither_taken_nor_charged(v
         E_OK);
 }
 
+/* In its lane, and in others: what needs more than there is waits, and everything else goes on by its rank. */
+static void s59_a_job_that_does_not_fit_holds_up_nobody_behind_it(void **state)
+{
+    (void)state;
+    enum { LARGE = 12 };
+    struct lease l;
+    char ids[3][ID_TEXT];
+    for (int i = 0; i < LARGE; i++) {
+        struct accept_args args = job_args(new_id(), "a/normal");
+        args.prio = 9;
+        args.memory_bytes = 4000;
+        args.needs = i % 2 ? NEEDS_PAGE : NEEDS_NOTHING;
+        accept_args(&args);
+    }
+    for (int i = 0; i < 3; i++) { /* the last of these comes first by its rank */
+        struct accept_args args = job_args(new_id(), "a/normal");
+        span_copy(args.id, ids[i], sizeof ids[i]);
+        args.prio = 3 + i;
+        args.memory_bytes = i == 0 ? 0 : 1000;
+        args.needs = i == 1 ? NEEDS_PAGE : NEEDS_NOTHING;
+        accept_args(&args);
+    }
+    const struct reserve_args little = {.needs = NEEDS_PAGE, .memory_bytes = 1000},
+                              none = {.needs = NEEDS_PAGE, .memory_bytes = STORE_MEMORY_UNSAID},
+                              any = {.needs = NEEDS_PAGE};
+    assert_int_equal(reserve_as(&little, &l), E_OK);
+    assert_string_equal(l.id, ids[2]);
+    assert_int_equal(reserve_as(&none, &l), E_OK);
+    assert_string_equal(l.id, ids[0]);
+    assert_int_equal(reserve_as(&little, &l), E_OK);
+    assert_string_equal(l.id, ids[1]);
+    struct span before = look();
+    assert_int_equal(reserve_as(&little, &l), E_END);
+    same_look(before, look());
+    accept_many("b/normal", 2);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(reserve_as(&little, &l), E_OK);
+    for (int i = 0; i < LARGE; i++)
+        assert_int_equal(reserve_as(&any, &l), E_OK);
+}
+
 static void s83_runnable_counts_what_nothing_but_workers_holds_up(void **state)
 {
     (void)state;
@@ -632,6 +673,7 @@ static const struct CMUnitTest tests[] = {
     S(s57_waiting_jobs_that_end_otherwise_leave_nothing_due),
     S(s58_one_job_wakes_one_of_ten_thousand),
     S(s59_a_worker_gets_only_what_it_knows_and_the_rest_is_neither_taken_nor_charged),
+    S(s59_a_job_that_does_not_fit_holds_up_nobody_behind_it),
     S(s83_runnable_counts_what_nothing_but_workers_holds_up),
 };
 RUN_ON_ALL_STORES(tests)

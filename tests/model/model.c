@@ -382,6 +382,8 @@ struct model_reply model_accept(struct model *m, const struct model_rules *r,
                             .waits_for = a->waits_for,
                             .limit = a->limit,
                             .fail_max = a->fail_max,
+                            .page = a->page,
+                            .memory = a->memory,
                             .expires_at = a->expires_at,
                             .deadline_at = a->deadline_at,
                             .state = MODEL_SCHEDULED};
@@ -455,7 +457,34 @@ bool model_may_start(const struct model *m, int64_t lane, int64_t now)
     return count_in(m, lane, MODEL_READY) > 0;
 }
 
-static int64_t pick_lane(const struct model *m, const struct model_rules *r, int64_t now)
+/* Ready jobs of its lane that start before it and need a page as it does. */
+static int64_t before(const struct model *m, int64_t at)
+{
+    const struct model_job *j = &m->jobs[at];
+    int64_t n = 0;
+    for (int64_t i = 0; i < m->job_count; i++) {
+        const struct model_job *o = &m->jobs[i];
+        n += o->state == MODEL_READY && o->lane == j->lane && o->page == j->page &&
+             (o->rank < j->rank || (o->rank == j->rank && i < at));
+    }
+    return n;
+}
+
+/* The first that such a worker may take: what does not fit holds up nobody behind it, as far as is looked. */
+static int64_t first_ready(const struct model *m, int64_t lane, int64_t memory)
+{
+    int64_t first = -1;
+    for (int64_t i = 0; i < m->job_count; i++) {
+        const struct model_job *j = &m->jobs[i];
+        if (j->state == MODEL_READY && j->lane == lane && (!memory || j->memory <= memory) &&
+            (first < 0 || j->rank < m->jobs[first].rank) && before(m, i) < MODEL_PEEK)
+            first = i;
+    }
+    return first;
+}
+
+static int64_t pick_lane(const struct model *m, const struct model_rules *r, int64_t memory,
+                         int64_t now)
 {
     int64_t best = -1;
     if (r->active_max && count_in(m, -1, MODEL_ACTIVE) >= r->active_max)
@@ -466,21 +495,10 @@ static int64_t pick_lane(const struct model *m, const struct model_rules *r, int
         bool turn = l->tenant == b->tenant
                         ? l->pass < b->pass || (l->pass == b->pass && l->born < b->born)
                         : mine < others || (mine == others && l->tenant < b->tenant);
-        if (model_may_start(m, i, now) && (best < 0 || turn))
+        if (model_may_start(m, i, now) && first_ready(m, i, memory) >= 0 && (best < 0 || turn))
             best = i;
     }
     return best;
-}
-
-static struct model_job *first_ready(struct model *m, int64_t lane)
-{
-    struct model_job *first = NULL;
-    for (int64_t i = 0; i < m->job_count; i++) {
-        struct model_job *j = &m->jobs[i];
-        if (j->state == MODEL_READY && j->lane == lane && (!first || j->rank < first->rank))
-            first = j;
-    }
-    return first;
 }
 
 static struct model_reply lease_reply(const struct model_job *j)
@@ -493,17 +511,18 @@ static struct model_reply lease_reply(const struct model_job *j)
 }
 
 struct model_reply model_reserve(struct model *m, const struct model_rules *r, int64_t worker,
-                                 int64_t request, int64_t nonce, int64_t lease_ms, int64_t now)
+                                 int64_t request, int64_t nonce, int64_t memory,
+                                 int64_t lease_ms, int64_t now)
 {
     struct model_worker *w = &m->workers[worker];
     struct model_job *j = request && w->request == request ? model_find(m, w->job) : NULL;
     if (j && j->state == MODEL_ACTIVE && j->nonce == w->nonce)
         return lease_reply(j);
-    int64_t lane = pick_lane(m, r, now);
+    int64_t lane = pick_lane(m, r, memory, now);
     if (lane < 0)
         return (struct model_reply){.word = MODEL_NONE};
     struct model_lane *l = &m->lanes[lane];
-    j = first_ready(m, lane);
+    j = &m->jobs[first_ready(m, lane, memory)];
     int64_t t = l->tenant, weight = m->tenant_weight[t] ? m->tenant_weight[t] : 100;
     m->vtime[t] = larger(m->vtime[t], l->pass);
     l->pass += r->stride / l->weight;

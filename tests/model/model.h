@@ -14,6 +14,8 @@
 
 enum {
     MODEL_JOBS = 96,
+    MODEL_PEEK =
+        16, /* jobs of a lane, with or without a page, of which one is to fit a worker */
     MODEL_LANES = 6,
     MODEL_TENANTS = 3,
     MODEL_SESSIONS = 4,
@@ -126,6 +128,7 @@ struct model_job {
     int64_t batch, waits_for;  /* child of that batch; blocked until that batch is done */
     int64_t limit, have, seen; /* seen: bit set of items (0-63) */
     int64_t fail_max;          /* of its own; 0 as the rules say */
+    int64_t page, memory;      /* that it takes; memory 0: it does not say */
     int64_t finished_at;
     int64_t held_from; /* of a held job, whose run_at is MODEL_HELD: when it could start else */
 };
@@ -172,16 +175,18 @@ void model_session_add(struct model *m, struct model_session session);
 enum model_conflict { MODEL_RETURN_EXISTING, MODEL_REJECT, MODEL_REPLACE_WAITING };
 struct model_accept {
     int64_t id, lane, prio, run_at, unique, key, body, batch, waits_for, limit, expires_at,
-        deadline_at, fail_max; /* fail_max: of its own; 0 as the rules say */
+        deadline_at, fail_max, page, memory; /* fail_max: of its own; 0 as the rules say */
     enum model_conflict conflict;
 };
 struct model_reply model_accept(struct model *m, const struct model_rules *r,
                                 const struct model_accept *a, int64_t now);
 struct model_reply model_promote(struct model *m, const struct model_rules *r, int64_t limit,
                                  int64_t now);
-/* request 0: not named; the same one again from the same worker answers the same lease. */
+/* request 0: not named; the same one again from the same worker answers the same lease. memory: only jobs that say at most so
+ * much; 0 any. */
 struct model_reply model_reserve(struct model *m, const struct model_rules *r, int64_t worker,
-                                 int64_t request, int64_t nonce, int64_t lease_ms, int64_t now);
+                                 int64_t request, int64_t nonce, int64_t memory,
+                                 int64_t lease_ms, int64_t now);
 /* A lease as its worker knows it. */
 struct model_lease {
     int64_t job, nonce, epoch;

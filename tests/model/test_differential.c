@@ -422,7 +422,9 @@ static struct model_accept draw_accept(struct world *w)
                              .prio = below(w, 10),
                              .run_at = below(w, 5) ? w->now : w->now + below(w, 20000),
                              .limit = below(w, 3) ? 0 : 1 + below(w, 6),
-                             .fail_max = below(w, 3)};
+                             .fail_max = below(w, 3),
+                             .page = below(w, 3) > 0,
+                             .memory = below(w, 3) ? 0 : 100 * (1 + below(w, 4))};
     if (below(w, 4) == 0) {
         a.key = 1 + below(w, 12);
         a.body = below(w, 4) ? a.key : 1 + below(w, 9);
@@ -468,6 +470,8 @@ static void op_accept(struct world *w)
                                .prio = (int)a.prio,
                                .limit = a.limit,
                                .max_fail = a.fail_max,
+                               .needs = a.page ? NEEDS_PAGE : NEEDS_NOTHING,
+                               .memory_bytes = a.memory,
                                .run_at_ms = a.run_at,
                                .expires_ms = a.expires_at,
                                .deadline_ms = a.deadline_at,
@@ -509,16 +513,19 @@ static void op_reserve(struct world *w)
             below(w, 2) && w->requests[worker] ? w->requests[worker] : ++w->requests[worker];
     char name[8];
     snprintf(name, sizeof name, "w%d", (int)worker);
-    say(w, "reserve by %s request %lld", name, (long long)request);
+    int64_t memory = below(w, 2) ? 0 : 1 + 100 * below(w, 4);
+    say(w, "reserve by %s request %lld memory %lld", name, (long long)request,
+        (long long)memory);
     struct reserve_args args = {.worker = span_of(name),
                                 .random = (uint64_t)nonce,
                                 .request = (uint64_t)request,
-                                .needs = NEEDS_PAGE};
+                                .needs = NEEDS_PAGE,
+                                .memory_bytes = memory};
     begin(w);
     err e = store_reserve(w->s, &args, now(w), w->a, &l, NULL);
     end(w);
-    struct model_reply r =
-        model_reserve(&w->m, &w->rules, worker, request, nonce, w->limits.lease_ms, w->now);
+    struct model_reply r = model_reserve(&w->m, &w->rules, worker, request, nonce, memory,
+                                         w->limits.lease_ms, w->now);
     same(w, "answer of reserve", r.word == MODEL_NONE ? E_END : E_OK, e);
     if (e)
         return;

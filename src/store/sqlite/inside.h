@@ -15,8 +15,11 @@ struct secret_key;
 enum {
     TENANT_WEIGHT = 100,
     REAP_MAX = 64,
-    /* lanes whose first job does not fit a worker, looked at for one question */
+    /* lanes of which no job fits a worker, looked at for one question */
     ASIDE_MAX = 64,
+    /* jobs of a lane, of each kind of needs, of which one is to fit; of all lanes for one question, but their first ones */
+    PEEK_MAX = 16,
+    PEEKS_MAX = 128,
     WAITS_STEP = 16,
     /* in a row without progress: given back at once; later ones wait longer and longer */
     RELEASES_FREE = 3,

@@ -15,46 +15,65 @@ struct head { /* first of a lane */
     struct session_pick session;
 };
 
-static err read_head(struct store *s, const struct store_lane *l, int needs, struct head *out,
-                     struct fault *f)
+static bool fits(const struct store *s, const struct reserve_args *a, const struct head *h)
+{
+    int64_t time = h->attempt_ms ? h->attempt_ms : s->limits.attempt_ms;
+    return (a->memory_bytes == STORE_MEMORY_ANY || h->memory <= a->memory_bytes) &&
+           (a->time_ms == 0 || time <= a->time_ms);
+}
+
+static void read_head(struct query *q, struct head *out)
+{
+    *out = (struct head){.seq = db_int(q, 0),
+                         .rank = db_int(q, 1),
+                         .memory = db_int(q, 2),
+                         .attempt_ms = db_int(q, 3)};
+    span_copy(db_text(q, 4), out->pool, sizeof out->pool);
+    span_copy(db_text(q, 5), out->operation, sizeof out->operation);
+    span_copy(db_text(q, 6), out->site, sizeof out->site);
+}
+
+/* The first of the lane by rank with these needs that fits: one that does not holds up nobody behind it, as far as is
+ * looked. E_END: none fits. */
+static err first_with(struct store *s, const struct reserve_args *a, const struct store_lane *l,
+                      int needs, int64_t *peeks, struct head *out, struct fault *f)
 {
     struct query *q;
-    err e = db_ask(s->db, SQL_HEAD, &q, f, DB_I(l->id), DB_I(needs));
+    int64_t most = *peeks < PEEK_MAX - 1 ? *peeks : PEEK_MAX - 1, looked = 0;
+    err e = db_ask(s->db, SQL_HEAD, &q, f, DB_I(l->id), DB_I(needs), DB_I(1 + most));
     if (e)
         return e;
-    e = db_step(q, f);
-    if (!e) {
-        *out = (struct head){.seq = db_int(q, 0),
-                             .rank = db_int(q, 1),
-                             .memory = db_int(q, 2),
-                             .attempt_ms = db_int(q, 3)};
-        span_copy(db_text(q, 4), out->pool, sizeof out->pool);
-        span_copy(db_text(q, 5), out->operation, sizeof out->operation);
-        span_copy(db_text(q, 6), out->site, sizeof out->site);
+    while ((e = db_step(q, f)) == E_OK) {
+        read_head(q, out);
+        if (fits(s, a, out))
+            break;
+        looked++;
     }
     db_end(q);
+    need(e != E_END || looked > 0); /* the lane counts a ready job */
+    *peeks -= looked < most ? looked : most;
     return e;
 }
 
-/* The first of the lane by rank among those whose needs can be met. */
-static err first_of(struct store *s, const struct store_lane *l, enum store_needs most,
-                    struct head *out, struct fault *f)
+/* The first of the lane by rank among those whose needs can be met and that fit. E_END: none does. */
+static err first_of(struct store *s, const struct reserve_args *a, const struct store_lane *l,
+                    int64_t *peeks, struct head *out, struct fault *f)
 {
     bool found = false;
-    for (int n = NEEDS_NOTHING; n <= (int)most; n++) {
+    for (int n = NEEDS_NOTHING; n <= (int)a->needs; n++) {
         struct head h;
         if (l->now.ready[n] == 0)
             continue;
-        err e = read_head(s, l, n, &h, f);
-        need(e != E_END); /* the lane counts a ready job */
+        err e = first_with(s, a, l, n, peeks, &h, f);
+        if (e == E_END)
+            continue;
         if (e)
             return e;
         if (!found || h.rank < out->rank || (h.rank == out->rank && h.seq < out->seq))
             *out = h;
         found = true;
     }
-    need(found);
-    return E_OK;
+    return found ? E_OK : E_END;
 }
 
 static bool knows_site(const struct reserve_args *a, const struct store_lane *l)
@@ -63,13 +82,6 @@ static bool knows_site(const struct reserve_args *a, const struct store_lane *l)
         if (span_is(a->sites[i], l->site->name))
             return true;
     return !a->sites;
-}
-
-static bool fits(const struct store *s, const struct reserve_args *a, const struct head *h)
-{
-    int64_t time = h->attempt_ms ? h->attempt_ms : s->limits.attempt_ms;
-    return (a->memory_bytes == 0 || h->memory <= a->memory_bytes) &&
-           (a->time_ms == 0 || time <= a->time_ms);
 }
 
 /* E_END: none of its pool can be used now; the lane is parked until one can. */
@@ -86,24 +98,24 @@ static err find_session(struct store *s, struct store_lane *l, struct head *h, w
     return e;
 }
 
-/* E_END: none may start here and now. Lanes whose first job does not fit here stand aside meanwhile. */
+/* E_END: none may start here and now. Lanes of which no job fits here stand aside meanwhile. */
 static err choose(struct store *s, const struct reserve_args *a, wall now,
                   struct store_lane **out, struct head *out_head, struct fault *f)
 {
     struct store_lane *aside[ASIDE_MAX], *l;
     size_t count = 0;
+    int64_t peeks = PEEKS_MAX;
     err e = E_END;
     while (e == E_END && count < ASIDE_MAX && (l = lanes_pick(s, a->needs, now.ms))) {
         if (knows_site(a, l)) {
-            e = first_of(s, l, a->needs, out_head, f);
-            if (!e && fits(s, a, out_head)) {
+            e = first_of(s, a, l, &peeks, out_head, f);
+            if (!e) {
                 e = find_session(s, l, out_head, now, f);
                 if (e == E_END)
                     continue; /* parked */
                 *out = l;
                 break;
             }
-            e = e ? e : E_END;
         }
         aside[count++] = l;
         lanes_set_aside(s, l);

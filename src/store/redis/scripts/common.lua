@@ -1066,6 +1066,31 @@ function M.ready_job(l, needs, last)
     end
     return nil, STRAYS
 end
+-- Of the ready jobs whose needs can be met the first of which `fits` says so: of each kind of needs `most` are looked at, and a
+-- job that cannot start is left to M.ready_job() and the walk. How many were looked at.
+function M.fitting_job(l, needs, most, fits)
+    local found, rank, member, looked = nil, nil, nil, 0
+    M.write_indexes()
+    for n = 0, needs do
+        local tops = l[n] > 0 and call('ZRANGE', l.key .. ':' .. TEXTS[n], '0', I(most - 1), 'WITHSCORES') or {}
+        for i = 1, #tops, 2 do
+            local at = N(tops[i + 1])
+            if found and (at > rank or (at == rank and tops[i] > member)) then
+                break
+            end
+            looked = looked + 1
+            local v = call('HMGET', P .. 'j:' .. id_of(tops[i]), 'me', 'am')
+            if fits(N(v[1]), N(v[2])) then
+                local well, j = pcall(startable, l, n, tops[i])
+                if well and j then
+                    found, rank, member = j, at, tops[i]
+                    break
+                end
+            end
+        end
+    end
+    return found, looked
+end
 -- Dead jobs of one class, site and fingerprint.
 local function group_of(j)
     return string.format('%02d', j.fl) .. '\n' .. M.fixed(j.id)[1] .. '\n' .. j.fp

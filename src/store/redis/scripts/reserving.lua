@@ -1,8 +1,9 @@
 -- reserving.lua - a worker gets the next job that may start: part of the scripts that ask for one, behind take.lua.
 -- late
 local LOOKS = 100
+local PEEK, PEEKS = 16, 128 -- jobs of a lane, of each kind of needs, of which one is to fit; of all lanes for one question
 -- Of the question that is answered now: a worker's needs, what it knows; and how far the look for a job has come.
-local needs, memory, time, known, aside, held, parked, closed, session
+local needs, memory, time, known, aside, held, parked, closed, session, peeks
 local looked = 0 -- in this script
 -- Where the last one was found, when that was first in its turn: lane, needs, and score and member of the next lane and of the
 -- next tenant ('': none).
@@ -39,12 +40,21 @@ local function first_of(l)
     closed = closed + gone
     return j and j.id
 end
-local function fits(id)
-    if memory == 0 and time == 0 then
-        return true
+local function fits(takes, attempt)
+    return (memory == 0 or takes <= memory) and (time == 0 or (attempt > 0 and attempt or ATTEMPT) <= time)
+end
+-- One that does not fit holds up nobody behind it, as far as is looked.
+local function first_fitting(l)
+    local id = first_of(l)
+    local j = id and (memory > 0 or time > 0) and M.job(id)
+    if not j or fits(j.me, j.am) then
+        return id
+    elseif peeks <= 0 then
+        return nil
     end
-    local j = M.job(id)
-    return (memory == 0 or j.me <= memory) and (time == 0 or (j.am > 0 and j.am or ATTEMPT) <= time)
+    local other, count = M.fitting_job(l, needs, min(PEEK, peeks + 1), fits)
+    peeks = peeks - count
+    return other and other.id
 end
 local function try_lane(l)
     looked = looked + 1
@@ -57,8 +67,8 @@ local function try_lane(l)
         l.touched, closed = true, closed + 1
         return nil
     end
-    local id = (known['*'] or known[l.si]) and first_of(l)
-    if id and fits(id) then
+    local id = (known['*'] or known[l.si]) and first_fitting(l)
+    if id then
         local f = string.find(l.name, '@', 1, true) and M.fixed(id) or {}
         if (f[6] or '') == '' then
             return id
@@ -173,7 +183,7 @@ local function start(l, id, a)
 end
 local function begin_look(a)
     needs, memory, time, known = N(a[4]), N(a[5]), N(a[6]), {}
-    aside, held, parked, closed, session = 0, {}, 0, 0, nil
+    aside, held, parked, closed, session, peeks = 0, {}, 0, 0, nil, PEEKS
     known['*'] = a[7] == '*'
     for site in string.gmatch(known['*'] and '' or a[7], '[^\n]+') do
         known[site] = true
