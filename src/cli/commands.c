@@ -51,7 +51,7 @@ static const struct flag flags[] = {
     {"max-age", 0, "TIME", FLAG_VALUE, AT(max_age), "a result of the same order that is not older will do"},
     {"stale-if-error", 0, "TIME", FLAG_VALUE, AT(stale_if_error), "likewise while the site cannot be read"},
     {"coalesce", 0, "yes|no", FLAG_VALUE, AT(coalesce), "equal orders at the same time are done once; else queue.coalesce"},
-    {"retry-max", 0, "N", FLAG_VALUE, AT(retry_max), "so many failed attempts in a row end it, 1-20; else job.fail_max"},
+    {"retry-max", 0, "N", FLAG_VALUE, AT(retry_max), "so many attempts in a row that fail or crash end it, 1-20; else job.fail_max"},
     {"retry-base", 0, "TIME", FLAG_VALUE, AT(retry_base), "first delay before it is tried again: 500ms, 2s, 1h at most; else job.retry_base"},
     {"retry-cap", 0, "TIME", FLAG_VALUE, AT(retry_cap), "longest delay before it is tried again, 1d at most; else job.retry_cap"},
     {"retry-factor", 0, "N", FLAG_VALUE, AT(retry_factor), "each delay is so many times the one before, 1-10; else 2"},

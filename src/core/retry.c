@@ -34,6 +34,27 @@ static int64_t own_delay_ms(const struct retry_policy *p, int n)
     return d < p->cap_ms ? d : p->cap_ms;
 }
 
+bool retry_is_last(const struct retry_had *had, int64_t attempts_max, int64_t crashes_max)
+{
+    return had->fails + had->crashes >= attempts_max || had->crashes >= crashes_max;
+}
+
+bool retry_starts_are_over(const struct retry_had *had)
+{
+    return had->starts >= RETRY_STARTS_MAX * (1 + had->generation);
+}
+
+int retry_crash_step(int64_t crashes_ever)
+{
+    return crashes_ever <= 1 ? 0 : crashes_ever < RETRY_STEPS ? (int)crashes_ever : RETRY_STEPS;
+}
+
+bool retry_is_shared(enum failure_class last)
+{
+    enum failure_budget budget = failure_charged(last, false);
+    return budget == BUDGET_FAIL || budget == BUDGET_CRASH;
+}
+
 int64_t retry_delay_ms(const struct retry_policy *p, struct span job_id, int n, uint64_t seed,
                        int64_t hint_ms)
 {

@@ -299,7 +299,8 @@ MUST_USE err store_commit_batch(struct store *s, const struct commit_args *args,
 /* ---- finish ----
  * What follows is the failure table's budget: again later, again at once, or the end. Only failures in
  * a row are counted against fail_max and crash_max: a batch that added counted records starts the counts (and
- * the delay) over. After the first crash in a row the job is due at once.
+ * the delay of a failure) over; crashes count against fail_max as well. After its first crash the job is due at once, after
+ * each further one later than before, whatever it brought. RETRY_STARTS_MAX leases of a generation are enough (core/retry.h).
  * Once a cancel was asked for, every ending but a good one is CANCELLED. */
 struct finish_args {
     struct span id;
@@ -473,7 +474,7 @@ struct job_view {
     int64_t limit, have, users, rejected, conflicts, filtered, fence, n_fail, n_crash,
         n_throttle, n_release, next_batch;
     int64_t max_fail,
-        fails; /* failed attempts in a row: after which it ends, there are; 0 nobody knows */
+        fails; /* attempts in a row that failed or crashed: after which it ends, there are; 0 nobody knows */
     int64_t created_ms, run_at_ms, started_ms, finished_ms; /* 0 = not yet */
     enum waiting waiting;
     int64_t waiting_until_ms; /* 0: nobody knows */

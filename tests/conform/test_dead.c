@@ -286,7 +286,11 @@ static void a_job_in_quarantine_comes_back_there(void **state)
     (void)state;
     struct replay_reply reply;
     struct lane_view lane;
-    const char *id = accept_job(), *quarantine = "default/x/quarantine";
+    const char *quarantine = "default/x/quarantine";
+    w->limits.fail_max = 2;
+    store_close(&w->s);
+    open_store();
+    const char *id = accept_job();
     crash_job(id);
     crash_job(id);
     assert_int_equal(view(id).state, JOB_DEAD);

@@ -1,5 +1,6 @@
 /* What a job may say of its own retries (store.h: max_fail, finish_args.retry), held against both stores. */
 #include "../lib/scenario.h"
+#include "core/retry.h"
 
 static const char *accept_with(int64_t max_fail)
 {
@@ -102,6 +103,132 @@ static void jobs_of_a_batch_have_bounds_of_their_own(void **state)
     assert_int_equal(view(jobs[1].id.p).max_fail, 3);
 }
 
+/* f: it failed, c: its worker died, t: the site limited it, r: it was given back. */
+static enum job_state end_as(const char *id, char how)
+{
+    struct lease l = next(id);
+    if (how == 't')
+        return throttle(&l, SECOND).state;
+    if (how == 'r')
+        return give_back(&l, BUDGET_RELEASE).state;
+    return how == 'c' ? give_back(&l, BUDGET_CRASH).state : finish(&l, FAILURE_RESOURCE).state;
+}
+
+static void what_ran_and_did_not_succeed_counts_together_and_nothing_else_does(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t most; /* attempts */
+        const char *ends;
+        enum job_state then;
+    } rows[] = {
+        {1, "f", JOB_DEAD},         {1, "c", JOB_DEAD},       {1, "t", JOB_SCHEDULED},
+        {1, "r", JOB_READY},        {1, "trtrc", JOB_DEAD},   {2, "f", JOB_SCHEDULED},
+        {2, "c", JOB_SCHEDULED},    {2, "ff", JOB_DEAD},      {2, "fc", JOB_DEAD},
+        {2, "cf", JOB_DEAD},        {2, "cc", JOB_DEAD},      {2, "ctrf", JOB_DEAD},
+        {5, "ff", JOB_SCHEDULED},   {5, "cc", JOB_SCHEDULED}, {5, "ccc", JOB_DEAD},
+        {5, "cfcf", JOB_SCHEDULED}, {5, "cfcff", JOB_DEAD},   {5, "ffftrf", JOB_SCHEDULED},
+        {5, "fffcf", JOB_DEAD},
+    };
+    WITH(crash_max, 3);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *id = accept_with(rows[i].most), *at = rows[i].ends;
+        int64_t ran = 0;
+        for (; *at; at++) {
+            enum job_state now_is = end_as(id, *at), then = at[1] ? JOB_DEAD : rows[i].then;
+            ran += *at == 'f' || *at == 'c';
+            if (at[1] ? now_is == then : now_is != then)
+                fail_msg("%lld attempts, %s: %s after %s", (long long)rows[i].most,
+                         rows[i].ends, job_state_name(now_is), at);
+            assert_int_equal(view(id).fails, ran);
+        }
+        if (view(id).state != JOB_DEAD)
+            cancel(id, false);
+    }
+}
+
+/* What it brings gives it its attempts again, and no new pace; and so many starts are enough for anybody. */
+static void a_job_that_brings_a_record_and_kills_its_worker_slows_down_and_ends(void **state)
+{
+    (void)state;
+    static const struct retry_policy pace = {.base_ms = 1000, .cap_ms = HOUR};
+    const char *id = accept_with(0);
+    w->limits.retry_cap_ms = HOUR;
+    reopen();
+    for (int n = 1; n <= RETRY_STARTS_MAX; n++) {
+        struct lease l;
+        struct finish_reply r;
+        if (n % 100 == 1)
+            begin();
+        w->now += 2LL * HOUR;
+        reap();
+        assert_true(reserve(&l));
+        assert_int_equal(started(&l), E_OK);
+        assert_int_equal(commit_batch(&l, l.next_batch, n, 1), E_OK);
+        r = give_back(&l, BUDGET_CRASH);
+        assert_int_equal(r.state, n < RETRY_STARTS_MAX ? JOB_SCHEDULED : JOB_DEAD);
+        if (n < RETRY_STARTS_MAX)
+            assert_int_equal(
+                r.retry_in_ms,
+                n == 1 ? 0 : retry_delay_ms(&pace, span_of(id), retry_crash_step(n), 7, 0));
+        if (n > 1 && n < 12)
+            assert_true(r.retry_in_ms >= 1000LL << (n - 2)); /* they grow */
+        if (n % 100 == 0)
+            commit();
+        drop_texts();
+    }
+    struct job_view v = view(id);
+    assert_int_equal(v.fence, RETRY_STARTS_MAX);
+    assert_int_equal(v.have, RETRY_STARTS_MAX);
+    assert_int_equal(v.failure, FAILURE_CRASH);
+    assert_true(span_is(v.why, RETRY_STARTS_WORDS));
+    struct replay_args again = {.id = span_of(id)};
+    struct replay_reply reply;
+    begin();
+    assert_int_equal(store_replay(w->s, &again, now(), &reply, &w->f), E_OK);
+    commit();
+    assert_int_equal(end_as(id, 'c'), JOB_SCHEDULED); /* a person may have it started again */
+}
+
+/* Due, with no share of retries left in its lane: does it wait on? */
+static bool is_kept_back(const char *id)
+{
+    w->now = view(id).run_at_ms;
+    reap();
+    bool kept = state_of(id) == JOB_SCHEDULED;
+    cancel(id, false);
+    lane_act("x/normal", LANE_ACT_UNBLOCK, 0);
+    lane_act("x/normal", LANE_ACT_BREAKER_RESET, 0);
+    return kept;
+}
+
+static void failures_and_crashes_pay_the_share_of_retries_and_waits_do_not(void **state)
+{
+    (void)state;
+    for (enum failure_class c = FAILURE_NONE + 1; c < FAILURE_COUNT; c++) {
+        enum failure_budget budget = failure_row(c)->budget;
+        if (budget == BUDGET_NONE || budget == BUDGET_RELEASE)
+            continue;
+        w->limits.retry_floor = w->limits.retry_percent = 0;
+        reopen();
+        const char *id = accept_with(9);
+        struct lease l = next(id);
+        assert_int_equal(finish(&l, c).state, JOB_SCHEDULED);
+        if (is_kept_back(id) != (budget != BUDGET_THROTTLE))
+            fail_msg("%s", failure_name(c));
+    }
+    /* One that failed once, and is limited since, pays for that one failure alone. */
+    WITH(retry_floor, 1);
+    const char *id = accept_with(9);
+    assert_int_equal(end_as(id, 'f'), JOB_SCHEDULED);
+    assert_int_equal(end_as(id, 't'), JOB_SCHEDULED);
+    assert_false(is_kept_back(id));
+    id = accept_with(9);
+    for (int n = 0; n < 4; n++) /* from the fourth on it waits */
+        assert_int_equal(end_as(id, 'r'), n < 3 ? JOB_READY : JOB_SCHEDULED);
+    assert_false(is_kept_back(id));
+}
+
 /* ---- delays ---- */
 
 static const struct retry_policy own = {.base_ms = 100, .cap_ms = 450, .factor = 3};
@@ -144,7 +271,7 @@ static void a_job_whose_worker_died_waits_as_it_asks_from_the_second_time_on(voi
 {
     (void)state;
     WITH(crash_max, 9);
-    const char *id = accept_with(0);
+    const char *id = accept_with(9);
     struct lease l = next(id);
     assert_int_equal(end_with(&l, FAILURE_CRASH, BUDGET_CRASH, 0), 0);
     l = next(id);
@@ -158,7 +285,7 @@ static void a_job_that_nobody_speaks_for_waits_as_configured(void **state)
 {
     (void)state;
     WITH(crash_max, 9);
-    const char *id = accept_with(0);
+    const char *id = accept_with(9);
     for (int n = 1; n <= 2; n++) {
         next(id);
         pass(w->limits.lease_ms + 1);
@@ -182,6 +309,9 @@ static void a_site_that_limits_is_left_alone_as_configured(void **state)
 static const struct CMUnitTest tests[] = {
     S(a_job_ends_after_as_many_failures_in_a_row_as_it_asks_for),
     S(what_it_brings_and_a_retry_by_hand_give_it_all_of_them_again),
+    S(what_ran_and_did_not_succeed_counts_together_and_nothing_else_does),
+    S(a_job_that_brings_a_record_and_kills_its_worker_slows_down_and_ends),
+    S(failures_and_crashes_pay_the_share_of_retries_and_waits_do_not),
     S(a_bound_that_is_none_is_refused),
     S(jobs_of_a_batch_have_bounds_of_their_own),
     S(a_job_that_failed_waits_as_it_asks_and_a_server_is_obeyed),

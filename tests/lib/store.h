@@ -42,6 +42,7 @@ static inline int set_up(void **state)
         .ready_max = 100000,
         .fail_max = 1,
         .crash_max = 2,
+        .retry_floor = 1000000,
         .throttle_max = 2,
         .retry_base_ms = 1000,
         .retry_cap_ms = 60000,

@@ -661,11 +661,20 @@ static int64_t row_of(const struct model_rules *r, int64_t most, const struct mo
     return r->replay_renews ? most : budget_of(most, j);
 }
 
+/* fails: in a row, when crashes are none. */
+static bool attempts_are_over(const struct model_rules *r, const struct model_job *j,
+                              int64_t fails)
+{
+    if (r->attempts_together)
+        fails = j->n_fail - j->fail_base + j->n_crash - j->crash_base;
+    return fails >= row_of(r, fail_max_of(r, j), j);
+}
+
 /* Charges the lease and says what follows; *out_wait is the delay of a scheduled job. */
 static enum model_state charge(const struct model_rules *r, struct model_job *j,
                                enum model_budget budget, int64_t hint, int64_t *out_wait)
 {
-    int64_t n = 0;
+    int64_t n = 0, pace;
     switch (budget) {
     case MODEL_DONE:
         j->n_ok++;
@@ -679,11 +688,13 @@ static enum model_state charge(const struct model_rules *r, struct model_job *j,
     case MODEL_FAIL:
         n = ++j->n_fail - j->fail_base;
         *out_wait = r->delay(j->id, n, hint);
-        return n >= row_of(r, fail_max_of(r, j), j) ? MODEL_DEAD : MODEL_SCHEDULED;
+        return attempts_are_over(r, j, n) ? MODEL_DEAD : MODEL_SCHEDULED;
     case MODEL_CRASH:
         n = ++j->n_crash - j->crash_base;
-        *out_wait = n == 1 && r->crash_at_once ? 0 : r->delay(j->id, n, 0);
-        return n >= row_of(r, r->crash_max, j) ? MODEL_DEAD : MODEL_SCHEDULED;
+        pace = r->crash_pace ? j->n_crash : n;
+        *out_wait = pace == 1 && r->crash_at_once ? 0 : r->delay(j->id, pace, 0);
+        return n >= row_of(r, r->crash_max, j) || attempts_are_over(r, j, 0) ? MODEL_DEAD
+                                                                             : MODEL_SCHEDULED;
     case MODEL_THROTTLE:
         if (r->throttle_is_fail) {
             *out_wait = r->delay(j->id, ++j->n_fail, hint);
@@ -710,6 +721,9 @@ static enum model_state leave(struct model *m, const struct model_rules *r, stru
 {
     *out_wait = 0;
     enum model_state to = charge(r, j, budget, hint, out_wait);
+    if (to < MODEL_SUCCEEDED && r->starts_max &&
+        j->fence >= r->starts_max * (1 + j->generation))
+        to = MODEL_DEAD;
     /* Once asked to stop, every ending but a good one is `cancelled`. */
     if (j->cancel_asked && to != MODEL_SUCCEEDED &&
         !(r->permanent_stands && budget == MODEL_PERMANENT))

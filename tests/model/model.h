@@ -111,12 +111,15 @@ struct model_rules {
     bool replay_renews;
     bool replay_bounded;   /* a queue that is full, or takes nothing new, takes nobody back */
     bool progress_healthy; /* an attempt that added items says that the site is healthy */
-    bool crash_at_once;    /* no delay after the first crash in a row */
-    int64_t releases_free; /* after so many in a row a released job waits; 0 never */
-    bool bad_once_per_job; /* errors of one job in a row count once for the breaker */
-    bool amnesty_lapsed;   /* the amnesty is for lapsed leases only */
-    bool turns_stay;       /* a restart of one node forgets nothing of lanes and tenants */
-    bool items_by_job;     /* each job keeps its own reading of an item, the first one stands */
+    bool crash_at_once;    /* no delay after the first crash */
+    bool crash_pace; /* each further one waits longer, whatever the job brought in between */
+    bool attempts_together; /* crashes count as attempts that failed, too */
+    int64_t starts_max;     /* leases of a generation; 0 any number */
+    int64_t releases_free;  /* after so many in a row a released job waits; 0 never */
+    bool bad_once_per_job;  /* errors of one job in a row count once for the breaker */
+    bool amnesty_lapsed;    /* the amnesty is for lapsed leases only */
+    bool turns_stay;        /* a restart of one node forgets nothing of lanes and tenants */
+    bool items_by_job; /* each job keeps its own reading of an item, the first one stands */
 };
 
 struct model_job {

@@ -77,7 +77,7 @@ static err job_view_of(const struct reply *r, struct arena *a, struct job_view *
                            .waiting = (enum waiting)reply_number(r, VIEW_WAITING),
                            .waiting_until_ms = reply_number(r, VIEW_UNTIL)};
 #undef MEMBER
-    v->fails = v->n_fail - reply_field(fields, "fb");
+    v->fails = v->n_fail - reply_field(fields, "fb") + v->n_crash - reply_field(fields, "cb");
     v->lease_until_ms = v->state == JOB_ACTIVE ? reply_field(fields, "le") : 0;
     v->held = v->run_at_ms == STORE_HELD_MS && v->state <= JOB_SCHEDULED;
     if (v->held)

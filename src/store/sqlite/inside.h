@@ -70,8 +70,9 @@ struct job_row {
     enum waits_how waits_how;
     int64_t work;
     int64_t shared_from;
-    int64_t bytes;   /* of its records */
-    bool calls_back; /* its options may have a callback */
+    int64_t bytes;              /* of its records */
+    bool calls_back;            /* its options may have a callback */
+    enum failure_class failure; /* of the attempt that ended last */
     char site[SITE_NAME];
 };
 

@@ -58,6 +58,7 @@ static void read_row(struct store *s, struct query *q, struct job_row *r)
         .shared_from = db_int(q, 37),
         .bytes = db_int(q, 38),
         .calls_back = db_int(q, 39) != 0,
+        .failure = (enum failure_class)db_int(q, 40),
     };
     span_copy(db_text(q, 1), r->id, sizeof r->id);
     span_copy(db_text(q, 24), r->site, sizeof r->site);
@@ -144,11 +145,12 @@ static int64_t delay(const struct store *s, const struct job_row *r,
     struct retry_policy policy = {.base_ms = s->limits.retry_base_ms,
                                   .cap_ms = s->limits.retry_cap_ms};
     policy = retry_with(own, &policy);
-    return retry_delay_ms(&policy, span_of(r->id), n < 64 ? (int)n : 64, s->seed, hint_ms);
+    return retry_delay_ms(&policy, span_of(r->id), n < RETRY_STEPS ? (int)n : RETRY_STEPS,
+                          s->seed, hint_ms);
 }
 
-void job_charge(const struct store *s, const struct job_row *r, enum failure_budget budget,
-                int64_t hint_ms, struct leaving *l)
+static void charge(const struct store *s, const struct job_row *r, enum failure_budget budget,
+                   int64_t hint_ms, struct retry_had *had, struct leaving *l)
 {
     static const struct retry_policy configured = {0};
     int64_t n;
@@ -158,17 +160,17 @@ void job_charge(const struct store *s, const struct job_row *r, enum failure_bud
         l->on = l->failure == FAILURE_CANCELLED ? JOB_ON_CANCEL : JOB_ON_GIVE_UP;
         return;
     case BUDGET_FAIL:
-        n = r->n_fail + 1 - r->fail_base;
+        had->fails++;
         l->count = COUNT_FAIL;
-        l->on = n >= r->max_fail ? JOB_ON_GIVE_UP : JOB_ON_RETRY;
-        l->wait_ms = delay(s, r, &l->retry, n, hint_ms);
+        l->on = retry_is_last(had, r->max_fail, r->max_crash) ? JOB_ON_GIVE_UP : JOB_ON_RETRY;
+        l->wait_ms = delay(s, r, &l->retry, had->fails, hint_ms);
         return;
     case BUDGET_CRASH:
-        n = r->n_crash + 1 - r->crash_base;
+        had->crashes++;
+        n = retry_crash_step(r->n_crash + 1);
         l->count = COUNT_CRASH;
-        l->on = n >= r->max_crash ? JOB_ON_GIVE_UP : JOB_ON_LOST;
-        /* The first time it was the worker; from the second on it may be the job. */
-        l->wait_ms = n > 1 ? delay(s, r, &l->retry, n, 0) : 0;
+        l->on = retry_is_last(had, r->max_fail, r->max_crash) ? JOB_ON_GIVE_UP : JOB_ON_LOST;
+        l->wait_ms = n ? delay(s, r, &l->retry, n, 0) : 0;
         return;
     case BUDGET_THROTTLE:
         n = r->n_throttle + 1;
@@ -186,6 +188,20 @@ void job_charge(const struct store *s, const struct job_row *r, enum failure_bud
         return;
     }
     bug("unknown budget");
+}
+
+void job_charge(const struct store *s, const struct job_row *r, enum failure_budget budget,
+                int64_t hint_ms, struct leaving *l)
+{
+    struct retry_had had = {.fails = r->n_fail - r->fail_base,
+                            .crashes = r->n_crash - r->crash_base,
+                            .starts = r->fence,
+                            .generation = r->generation};
+    charge(s, r, budget, hint_ms, &had, l);
+    if (l->on == JOB_ON_GIVE_UP || l->on == JOB_ON_CANCEL || !retry_starts_are_over(&had))
+        return;
+    l->on = JOB_ON_GIVE_UP;
+    l->why = SPAN(RETRY_STARTS_WORDS);
 }
 
 static const char *leaving_event(enum job_state to, enum job_event on)

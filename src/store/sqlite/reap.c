@@ -2,13 +2,14 @@
 #include "store/sqlite/inside.h"
 
 #include "base/need.h"
+#include "core/retry.h"
 
 /* A job that is tried again because it failed starts only as the lane's share of retries allows: an empty
  * budget delays, it ends nothing. */
 static err promote_one(struct store *s, const struct job_row *r, wall now, int64_t *promoted,
                        struct fault *f)
 {
-    bool again = r->n_fail > r->fail_base;
+    bool again = retry_is_shared(r->failure);
     struct limit_retry_policy policy = {s->limits.retry_floor, s->limits.retry_percent};
     int64_t at = again ? limit_retry_at(&r->lane->retries, &policy, now.ms) : now.ms;
     if (at > now.ms)

@@ -15,7 +15,7 @@
     "seq,id,lane_id,state,coalesce(nonce,0),fence,prio,rank,run_at,started,suspect,cancel_req,"          \
     "n_fail,n_crash,n_throttle,n_release,max_fail,max_crash,max_throttle,fail_base,next_batch,"          \
     "job_limit,have,users,site,crash_base,progressed,release_base,counts,mark,needs,generation,over_at," \
-    "waits_on,waits_how,coalesce(work,0),deadline_at,shared_from,bytes,instr(spec,'\"callback\":{')"
+    "waits_on,waits_how,coalesce(work,0),deadline_at,shared_from,bytes,instr(spec,'\"callback\":{'),failure"
 #define SQL_JOB_VIEW                                                                                                           \
     "j.id,j.site,j.kind,j.target,l.name,j.spec,j.cursor,j.why,j.report,j.state,j.failure,j.verdict,j.end_reason,"              \
     "j.job_limit,j.have,j.users,j.fence,j.n_fail,j.n_crash,j.n_throttle,j.n_release,j.next_batch,"                             \
@@ -23,7 +23,7 @@
     "j.n_ok,j.n_void,j.generation,j.prio,j.over_at,j.deadline_at,j.unique_key,j.source,"                                       \
     "(SELECT o.id FROM jobs o WHERE o.seq=j.shared_from),j.result_age,"                                                        \
     "coalesce(j.fingerprint,''),coalesce((SELECT b.id FROM batches b WHERE b.bid=j.batch),''),j.rank,j.usage,j.lane_id,j.seq," \
-    "j.max_fail,j.n_fail-j.fail_base,coalesce(j.worker,''),coalesce(j.lease_until,0)"                                          \
+    "j.max_fail,j.n_fail-j.fail_base+j.n_crash-j.crash_base,coalesce(j.worker,''),coalesce(j.lease_until,0)"                   \
     " FROM jobs j JOIN lanes l USING(lane_id)"
 
 #define SQL_FOUND_COLUMNS                                                                      \

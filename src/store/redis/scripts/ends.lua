@@ -464,7 +464,15 @@ end
 local B_NONE, B_FAIL, B_CRASH, B_THROTTLE, B_RELEASE = 0, 1, 2, 3, 4
 local E_DONE, E_RETRY, E_THROTTLE, E_RELEASE, E_LOST, E_GIVE_UP, E_CANCEL = 1, 2, 3, 4, 5, 6, 7
 local F_CRASH, F_CANCELLED = 17, 18
-local RELEASES_FREE, RELEASES_MAX = 3, 30
+local RELEASES_FREE, RELEASES_MAX, STARTS_MAX = 3, 30, 1000
+-- core/retry.c: what may be tried again of failures and crashes, by their number.
+local SHARED = {[10] = true, [11] = true, [12] = true, [15] = true, [16] = true, [17] = true, [19] = true}
+function M.retry_is_shared(failure)
+    return SHARED[failure] or false
+end
+local function is_last(j, fails, crashes)
+    return fails + crashes >= j.mf or crashes >= j.mc
+end
 -- Charges the lease to the budget and says what follows. out.retry: what the job asks for of the delay after a failure or a
 -- crash, as M.delay() takes it.
 function M.charge(j, budget, hint, out)
@@ -475,11 +483,11 @@ function M.charge(j, budget, hint, out)
         out.count, out.on = cancelled and 'nv' or 'nf', cancelled and E_CANCEL or E_GIVE_UP
     elseif budget == B_FAIL then
         n = j.nf + 1 - j.fb
-        out.count, out.on = 'nf', n >= j.mf and E_GIVE_UP or E_RETRY
+        out.count, out.on = 'nf', is_last(j, n, j.nc - j.cb) and E_GIVE_UP or E_RETRY
         out.wait = M.delay(j.id, n, hint, out.retry)
     elseif budget == B_CRASH then
-        n = j.nc + 1 - j.cb
-        out.count, out.on = 'nc', n >= j.mc and E_GIVE_UP or E_LOST
+        n = j.nc + 1 -- ever; the first time it was the worker
+        out.count, out.on = 'nc', is_last(j, j.nf - j.fb, n - j.cb) and E_GIVE_UP or E_LOST
         out.wait = n > 1 and M.delay(j.id, n, 0, out.retry) or 0
     elseif budget == B_THROTTLE then
         n = j.nt + 1
@@ -490,6 +498,10 @@ function M.charge(j, budget, hint, out)
         out.count = 'nr'
         out.on = n >= RELEASES_MAX and E_GIVE_UP or n > RELEASES_FREE and E_LOST or E_RELEASE
         out.wait = n > RELEASES_FREE and M.delay(j.id, n - RELEASES_FREE, 0) or 0
+    end
+    if out.on ~= E_GIVE_UP and out.on ~= E_CANCEL and j.fe >= STARTS_MAX * (1 + j.ge) then
+        local words = 'it was started as often as a job may be without coming to an end'
+        out.on, out.why, out.words = E_GIVE_UP, {words, '"' .. words .. '"'}, words
     end
 end
 -- late
