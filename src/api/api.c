@@ -377,12 +377,7 @@ static const char *public_words(err e, const struct fault *f, bool ours)
     return ours || !f->words[0] ? err_text(e) : f->words;
 }
 
-void answer_fault(struct request *r, err e, const struct fault *f)
-{
-    answer_fault_also(r, e, f, "");
-}
-
-void answer_fault_also(struct request *r, err e, const struct fault *f, const char *also)
+static void answer_fault_also(struct request *r, err e, const struct fault *f, const char *also)
 {
     char words[2 * sizeof f->words];
     if (e ==
@@ -400,6 +395,11 @@ void answer_fault_also(struct request *r, err e, const struct fault *f, const ch
         answer_later(r, err_http(e), fault_code(e), words, f->wait_ms);
     else
         answer_problem(r, err_http(e), fault_code(e), "%s", words);
+}
+
+void answer_fault(struct request *r, err e, const struct fault *f)
+{
+    answer_fault_also(r, e, f, "");
 }
 
 bool call_failed(struct call *c)

@@ -154,15 +154,13 @@ __attribute__((format(printf, 4, 5))) void
 answer_problem(struct request *r, int status, const char *code, const char *fmt, ...);
 void answer_busy(struct request *r, int status, const char *code, const char *detail);
 void answer_fault(struct request *r, err e, const struct fault *f);
-/* also: what is said behind it, "" nothing. */
-void answer_fault_also(struct request *r, err e, const struct fault *f, const char *also);
 /* The code of its problem. */
 const char *fault_code(err e);
 /* What a client is told: that the store cannot be used is E_STORE, and never that the queue is full. */
 err fault_told(err e, const struct fault *f);
 /* True when the operation failed, and that was said. E_STALE: somebody else was faster, 412. */
 bool call_failed(struct call *c);
-bool call_failed_also(struct call *c, const char *also); /* answer_fault_also() */
+bool call_failed_also(struct call *c, const char *also); /* with these words behind its own */
 /* Query parameter as a number in a range; false: answered 400. *value stays when it is not
  * given. */
 MUST_USE bool query_number(struct request *r, const char *name, int64_t min, int64_t max,
