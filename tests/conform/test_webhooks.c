@@ -771,6 +771,9 @@ static void
 a_job_that_ends_again_calls_again_and_an_attempt_before_its_end_does_not(void **state)
 {
     (void)state;
+    w->limits.fail_max = 2;
+    store_close(&w->s);
+    open_store();
     const char *hook_id = hook(""), *id = job_calling(hook_id);
     struct lease l = lease_of(id);
     struct finish_args args = {
