@@ -39,7 +39,7 @@ enum exit_code {
 
 enum {
     CLI_WORDS_MAX = 128,
-    CLI_FLAGS_MAX = 128,
+    CLI_FLAGS_MAX = 160,
     CLI_MANY_MAX = 18 /* LABELS_MOST, one more, NULL */
 };
 

@@ -392,18 +392,10 @@ static void lose(const char *id, bool last_open)
 static struct lease prepare(const char *id, enum way way)
 {
     struct lease l = {0};
-    struct reap_reply reaped;
-    if (way == LOST) {
-        lose(id, false);
-        w->now += 3600 * 1000;
-        begin();
-        assert_int_equal(store_reap(w->s, now(), &reaped, &w->f), E_OK);
-        commit();
-    } else if (way == REPAIRED) {
+    if (way == REPAIRED)
         end_job(id, FAILURE_INTERNAL);
-    } else if (way != CANCELLED_WAITING) {
+    else if (way != CANCELLED_WAITING && way != LOST)
         l = lease_of(id);
-    }
     if (way == CANCELLED_RUNNING)
         cancel_job(id);
     return l;
@@ -445,7 +437,7 @@ static void end_by(const char *id, enum way way)
 {
     struct lease l = prepare(id, way);
     if (way == LOST) {
-        lose(id, false); /* the second time it is the end */
+        lose(id, false); /* it has one attempt */
         return;
     }
     begin();
