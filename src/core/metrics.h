@@ -80,6 +80,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
       "browsers by state")                                                                                                                                                                        \
     X(BROWSER_LAUNCHES, "fulmar_browser_launches_total", METRIC_COUNTER, "result",                                                                                                                \
       "ok failed", "browser starts")                                                                                                                                                              \
+    X(NODE_EMPTIED, "fulmar_node_emptied_total", METRIC_COUNTER, "", "",                                                                                                                          \
+      "times that this node took no job until one that needs much memory had room")                                                                                                               \
     X(BROWSER_EXITS, "fulmar_browser_exits_total", METRIC_COUNTER, "reason",                                                                                                                      \
       "crash recycle_age recycle_asked recycle_jobs recycle_memory probe_failed hang shutdown",                                                                                                   \
       "browser ends")                                                                                                                                                                             \

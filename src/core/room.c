@@ -38,3 +38,27 @@ struct room_offer room_offer(const struct room *r)
         return (struct room_offer){.kind = ROOM_NOTHING};
     return (struct room_offer){.kind = ROOM_BYTES, .bytes = r->left};
 }
+
+bool room_passed(struct room_turn *t, int64_t waited_ms, int64_t bytes, int64_t patience_ms,
+                 int64_t now_ms)
+{
+    if (t->emptying || waited_ms < patience_ms || bytes <= 0 || now_ms < t->rest_until_ms)
+        return false;
+    *t = (struct room_turn){.emptying = true, .bytes = bytes, .since_ms = now_ms};
+    return true;
+}
+
+void room_made(struct room_turn *t, int64_t patience_ms, int64_t now_ms)
+{
+    need(t->emptying);
+    int64_t took = now_ms - t->since_ms;
+    *t =
+        (struct room_turn){.rest_until_ms = now_ms + (took > patience_ms ? took : patience_ms)};
+}
+
+struct room_offer room_turn_offer(const struct room_turn *t, const struct room *r)
+{
+    if (t->emptying && (r->jobs > 0 || r->questions > 0))
+        return (struct room_offer){.kind = ROOM_NOTHING};
+    return room_offer(r);
+}

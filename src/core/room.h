@@ -37,3 +37,18 @@ void room_add_job(struct room *r, int64_t promised_bytes, int64_t taken_bytes);
 void room_add_question(struct room *r, struct room_offer offer, bool page);
 /* What the next question may offer beside all of these. */
 struct room_offer room_offer(const struct room *r);
+
+/* A job that takes more than is ever left beside others would wait for as long as others come. When one was passed over
+ * that has been ready for longer than patience_ms, the node takes no other until nothing runs on it, and then that one.
+ * Before it does so again as much time passes as that took, and patience_ms at least. Times are milliseconds of one clock. */
+struct room_turn {
+    bool emptying;
+    int64_t bytes; /* of the job that room is made for */
+    int64_t since_ms, rest_until_ms;
+};
+/* A job was passed over. Whether the node begins to make room for it. */
+bool room_passed(struct room_turn *t, int64_t waited_ms, int64_t bytes, int64_t patience_ms,
+                 int64_t now_ms);
+/* The question with nothing beside it was answered: with that job, or another node has it. */
+void room_made(struct room_turn *t, int64_t patience_ms, int64_t now_ms);
+struct room_offer room_turn_offer(const struct room_turn *t, const struct room *r);

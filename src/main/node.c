@@ -789,6 +789,7 @@ static err start_pool(struct node *n, struct fault *f)
                             .stall_ms = SETTING(s, job, stall_timeout),
                             .navigate_ms = SETTING(s, job, navigate_timeout),
                             .batch_ms = SETTING(s, job, batch_timeout),
+                            .memory_patience_ms = SETTING(s, job, memory_patience),
                             .grace_ms = SETTING(s, job, grace),
                             .lease_ms = SETTING(s, job, lease),
                             .body_max = SETTING(s, browser, body_max),

@@ -4,6 +4,7 @@
 #include "pool/inside.h"
 
 #include "browser/process.h"
+#include "core/metrics.h"
 
 enum { LOOK_MS = 500, MEMORY_LOOK_MS = 200 };
 
@@ -44,7 +45,7 @@ struct room_offer pool_memory_offer(struct pool *p)
         else if (s->state == SLOT_RESERVING)
             room_add_question(&r, s->offer, s->asked == NEEDS_PAGE);
     }
-    return room_offer(&r);
+    return room_turn_offer(&p->memory.turn, &r);
 }
 
 int64_t pool_memory_bytes(struct room_offer offer)
@@ -52,6 +53,31 @@ int64_t pool_memory_bytes(struct room_offer offer)
     return offer.kind == ROOM_ANY     ? STORE_MEMORY_ANY
            : offer.kind == ROOM_BYTES ? offer.bytes
                                       : STORE_MEMORY_UNSAID;
+}
+
+int64_t pool_memory_least(const struct pool *p, struct room_offer offer)
+{
+    return offer.kind == ROOM_ANY && p->memory.turn.emptying ? p->memory.turn.bytes : 0;
+}
+
+bool pool_memory_heard(struct slot *s, const struct store_op *op)
+{
+    struct pool *p = s->pool;
+    struct room_turn *t = &p->memory.turn;
+    int64_t now_ms = loop_now(p->loop).ms, patience_ms = p->config.memory_patience_ms;
+    const struct lease *l = &op->out.lease;
+    bool alone = op->in.reserve.memory_least > 0;
+    if (alone) {
+        log_info("node.emptied", F_N("ms", now_ms - t->since_ms), F_N("bytes", t->bytes),
+                 F_N("found", !op->result));
+        room_made(t, patience_ms, now_ms);
+    } else if (!op->result &&
+               room_passed(t, l->passed_ms, l->passed_bytes, patience_ms, now_ms)) {
+        log_info("node.emptying", F_N("waited_ms", l->passed_ms),
+                 F_N("bytes", l->passed_bytes));
+        metric_add(METRIC_NODE_EMPTIED, 0, 1);
+    }
+    return alone && op->result == E_END;
 }
 
 void pool_memory_wait(struct pool *p)

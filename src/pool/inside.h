@@ -116,6 +116,7 @@ struct pool {
     struct {
         mono looked; /* 0: never */
         int64_t there;
+        struct room_turn turn;
     } memory;                 /* bounds.c */
     struct json_parser *json; /* of what was stored with a job */
     size_t evidence_bytes;    /* on their way to the store */
@@ -167,6 +168,9 @@ struct span slot_meter_end(struct slot *s);
 /* bounds.c: memory for the next job, beside all that runs and that is asked for. */
 struct room_offer pool_memory_offer(struct pool *p);
 int64_t pool_memory_bytes(struct room_offer offer); /* as the store is told */
+int64_t pool_memory_least(const struct pool *p, struct room_offer offer); /* likewise */
+/* The store has answered what it was asked for the slot. True: that was for one job alone, and others may be there. */
+bool pool_memory_heard(struct slot *s, const struct store_op *op);
 /* There is none. Others give memory back without a word; the answer to a question that is on its way is news of its own. */
 void pool_memory_wait(struct pool *p);
 /* What the attempt has taken so far; 0 where it cannot be measured. */

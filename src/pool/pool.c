@@ -33,32 +33,9 @@ static void job_over(struct slot *s, enum failure_class failure, struct span why
 static void advance(struct slot *s);
 static void spawn_worker(struct slot *s);
 
-/* Label of METRIC_WORKERS that shows a slot in this state; -1: no worker is there. */
-static int worker_label(enum slot_state state)
-{
-    enum { STARTING, IDLE, BUSY, STOPPING };
-    switch (state) {
-    case SLOT_STARTING:
-        return STARTING;
-    case SLOT_IDLE:
-    case SLOT_RESERVING:
-        return IDLE;
-    case SLOT_OPENING:
-    case SLOT_RUNNING:
-        return BUSY;
-    case SLOT_STOPPING:
-    case SLOT_ENDING:
-        return STOPPING;
-    case SLOT_EMPTY:
-    case SLOT_STATES:
-        break;
-    }
-    return -1;
-}
-
 static void count_worker(enum slot_state state, int by)
 {
-    int label = worker_label(state);
+    int label = slot_worker_label(state);
     if (label >= 0)
         metric_add(METRIC_WORKERS, label, by);
 }
@@ -637,6 +614,7 @@ static void open_tab(struct slot *s)
 static void on_reserved(struct store_op *op)
 {
     struct slot *s = slot_of(op->ctx);
+    bool others = pool_memory_heard(s, op);
     if (op->result) {
         if (op->result != E_END) {
             log_warn("job.reserve_failed", F_X("result", op->result),
@@ -646,11 +624,13 @@ static void on_reserved(struct store_op *op)
             s->pool->misfits = 0; /* memory that others give back is no news of the store */
             timer_start(s->pool->rest, MISFIT_MS);
         }
-        if (s->asked == NEEDS_PAGE)
+        if (s->asked == NEEDS_PAGE && !others)
             s->pool->startable = 0;
-        s->pool->light = 0;
+        s->pool->light = others ? s->pool->light : 0;
         move(s, SLOT_ON_NO_JOB);
         arena_reset(s->arena);
+        if (others)
+            pool_kick(s->pool, s->pool->startable, s->pool->light);
         advance(s);
         return;
     }
@@ -679,14 +659,16 @@ static void reserve(struct slot *s, enum store_needs needs, struct room_offer of
     move(s, SLOT_ON_ASK);
     s->asked = needs;
     s->offer = offer;
-    s->reserve_op = (struct store_op){.verb = STORE_RESERVE,
-                                      .arena = s->arena,
-                                      .on_done = on_reserved,
-                                      .ctx = s,
-                                      .in.reserve = {.worker = SPAN("node"),
-                                                     .random = random_u64() >> 1,
-                                                     .needs = needs,
-                                                     .memory_bytes = pool_memory_bytes(offer)}};
+    s->reserve_op =
+        (struct store_op){.verb = STORE_RESERVE,
+                          .arena = s->arena,
+                          .on_done = on_reserved,
+                          .ctx = s,
+                          .in.reserve = {.worker = SPAN("node"),
+                                         .random = random_u64() >> 1,
+                                         .needs = needs,
+                                         .memory_bytes = pool_memory_bytes(offer),
+                                         .memory_least = pool_memory_least(s->pool, offer)}};
     store_thread_post(s->pool->store, &s->reserve_op);
 }
 

@@ -31,6 +31,7 @@ struct pool_config {
         workers; /* workers: that there may be at most; less: as at the start */
     int64_t worker_jobs_max, worker_memory_max;
     int64_t attempt_ms, stall_ms, navigate_ms, batch_ms, grace_ms, lease_ms, body_max;
+    int64_t memory_patience_ms;  /* see core/room.h */
     enum evidence_keep evidence; /* of jobs that do not say */
     int64_t fetch_ms;            /* an answer without a browser is whole by then */
     struct fetcher *fetcher;     /* borrowed; outlives the pool */

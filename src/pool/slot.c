@@ -40,3 +40,25 @@ const char *slot_state_name(enum slot_state s)
 {
     return names[s];
 }
+
+int slot_worker_label(enum slot_state state)
+{
+    enum { STARTING, IDLE, BUSY, STOPPING };
+    switch (state) {
+    case SLOT_STARTING:
+        return STARTING;
+    case SLOT_IDLE:
+    case SLOT_RESERVING:
+        return IDLE;
+    case SLOT_OPENING:
+    case SLOT_RUNNING:
+        return BUSY;
+    case SLOT_STOPPING:
+    case SLOT_ENDING:
+        return STOPPING;
+    case SLOT_EMPTY:
+    case SLOT_STATES:
+        break;
+    }
+    return -1;
+}

@@ -31,3 +31,5 @@ enum slot_event {
 
 bool slot_move(enum slot_state *state, enum slot_event on);
 const char *slot_state_name(enum slot_state s);
+/* Label of METRIC_WORKERS that shows a slot in this state; -1: no worker is there. */
+int slot_worker_label(enum slot_state state);

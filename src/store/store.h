@@ -239,6 +239,9 @@ struct lease {
     struct usage usage;           /* of its attempts before, as far as it was measured */
     struct span lane;
     bool quarantine; /* it ended its worker's life before: nothing else should share its fate */
+    /* The first job of a lane that takes more memory than there was, and was passed over: of those that were met, the one that has been
+     * ready for longest, for how long, and what it takes. 0: there was none, or another node makes room for it. */
+    int64_t passed_ms, passed_bytes;
 };
 /* Memory for a job: for whatever it says, for none that says what it takes. */
 static const int64_t STORE_MEMORY_ANY = 0, STORE_MEMORY_UNSAID = 1;
@@ -250,6 +253,7 @@ struct reserve_args {
     uint64_t request;
     enum store_needs needs;   /* that can be met now */
     int64_t memory_bytes;     /* that there is, or one of the two above */
+    int64_t memory_least;     /* only a job that says so much at least; 0 any */
     int64_t time_ms;          /* only jobs whose attempt may not take longer; 0 any */
     const struct span *sites; /* that this worker knows; NULL all */
     size_t site_count;

@@ -631,6 +631,54 @@ static void s59_a_job_that_does_not_fit_holds_up_nobody_behind_it(void **state)
         assert_int_equal(reserve_as(&any, &l), E_OK);
 }
 
+/* It is told how long the one has waited that was passed over, and can ask for that one alone when there is room. */
+static void s59_a_job_that_was_passed_over_is_told_and_can_be_asked_for(void **state)
+{
+    (void)state;
+    struct lease l;
+    char large[ID_TEXT], larger[ID_TEXT];
+    struct accept_args args = job_args(new_id(), "a/normal");
+    span_copy(args.id, large, sizeof large);
+    args.memory_bytes = 4000;
+    args.prio = 9;
+    accept_args(&args);
+    w->now += 10000;
+    args = job_args(new_id(), "b/normal");
+    span_copy(args.id, larger, sizeof larger);
+    args.memory_bytes = 9000;
+    accept_args(&args);
+    accept_many("a/normal", 3);
+    accept_many("b/normal", 2);
+    w->now += 25000;
+    const struct reserve_args little = {.needs = NEEDS_PAGE, .memory_bytes = 1000},
+                              one = {.needs = NEEDS_PAGE, .memory_least = 4000},
+                              none = {.needs = NEEDS_PAGE, .memory_least = 9001};
+    int64_t passed_ms = 0, passed_bytes = 0;
+    for (int i = 0; i < 2; i++) { /* one of each lane: that of a tells of the older one */
+        assert_int_equal(reserve_as(&little, &l), E_OK);
+        if (l.passed_ms > passed_ms) {
+            passed_ms = l.passed_ms;
+            passed_bytes = l.passed_bytes;
+        }
+    }
+    assert_int_equal(passed_ms, 35000);
+    assert_int_equal(passed_bytes, 4000);
+    struct span before = look();
+    assert_int_equal(reserve_as(&none, &l), E_END);
+    same_look(before, look());
+    bool first = false, second = false;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(reserve_as(&one, &l), E_OK);
+        first |= span_is(span_of(l.id), large);
+        second |= span_is(span_of(l.id), larger);
+        assert_int_equal(l.passed_ms, 0);
+    }
+    assert_true(first && second);
+    assert_int_equal(reserve_as(&one, &l), E_END);
+    assert_int_equal(reserve_as(&little, &l), E_OK);
+    assert_int_equal(l.passed_ms, 0);
+}
+
 static void s83_runnable_counts_what_nothing_but_workers_holds_up(void **state)
 {
     (void)state;
@@ -674,6 +722,7 @@ static const struct CMUnitTest tests[] = {
     S(s58_one_job_wakes_one_of_ten_thousand),
     S(s59_a_worker_gets_only_what_it_knows_and_the_rest_is_neither_taken_nor_charged),
     S(s59_a_job_that_does_not_fit_holds_up_nobody_behind_it),
+    S(s59_a_job_that_was_passed_over_is_told_and_can_be_asked_for),
     S(s83_runnable_counts_what_nothing_but_workers_holds_up),
 };
 RUN_ON_ALL_STORES(tests)

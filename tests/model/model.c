@@ -471,20 +471,21 @@ static int64_t before(const struct model *m, int64_t at)
 }
 
 /* The first that such a worker may take: what does not fit holds up nobody behind it, as far as is looked. */
-static int64_t first_ready(const struct model *m, int64_t lane, int64_t memory)
+static int64_t first_ready(const struct model *m, int64_t lane, int64_t memory, int64_t least)
 {
     int64_t first = -1;
     for (int64_t i = 0; i < m->job_count; i++) {
         const struct model_job *j = &m->jobs[i];
         if (j->state == MODEL_READY && j->lane == lane && (!memory || j->memory <= memory) &&
-            (first < 0 || j->rank < m->jobs[first].rank) && before(m, i) < MODEL_PEEK)
+            j->memory >= least && (first < 0 || j->rank < m->jobs[first].rank) &&
+            before(m, i) < MODEL_PEEK)
             first = i;
     }
     return first;
 }
 
 static int64_t pick_lane(const struct model *m, const struct model_rules *r, int64_t memory,
-                         int64_t now)
+                         int64_t least, int64_t now)
 {
     int64_t best = -1;
     if (r->active_max && count_in(m, -1, MODEL_ACTIVE) >= r->active_max)
@@ -495,7 +496,8 @@ static int64_t pick_lane(const struct model *m, const struct model_rules *r, int
         bool turn = l->tenant == b->tenant
                         ? l->pass < b->pass || (l->pass == b->pass && l->born < b->born)
                         : mine < others || (mine == others && l->tenant < b->tenant);
-        if (model_may_start(m, i, now) && first_ready(m, i, memory) >= 0 && (best < 0 || turn))
+        if (model_may_start(m, i, now) && first_ready(m, i, memory, least) >= 0 &&
+            (best < 0 || turn))
             best = i;
     }
     return best;
@@ -511,18 +513,18 @@ static struct model_reply lease_reply(const struct model_job *j)
 }
 
 struct model_reply model_reserve(struct model *m, const struct model_rules *r, int64_t worker,
-                                 int64_t request, int64_t nonce, int64_t memory,
+                                 int64_t request, int64_t nonce, int64_t memory, int64_t least,
                                  int64_t lease_ms, int64_t now)
 {
     struct model_worker *w = &m->workers[worker];
     struct model_job *j = request && w->request == request ? model_find(m, w->job) : NULL;
     if (j && j->state == MODEL_ACTIVE && j->nonce == w->nonce)
         return lease_reply(j);
-    int64_t lane = pick_lane(m, r, memory, now);
+    int64_t lane = pick_lane(m, r, memory, least, now);
     if (lane < 0)
         return (struct model_reply){.word = MODEL_NONE};
     struct model_lane *l = &m->lanes[lane];
-    j = &m->jobs[first_ready(m, lane, memory)];
+    j = &m->jobs[first_ready(m, lane, memory, least)];
     int64_t t = l->tenant, weight = m->tenant_weight[t] ? m->tenant_weight[t] : 100;
     m->vtime[t] = larger(m->vtime[t], l->pass);
     l->pass += r->stride / l->weight;

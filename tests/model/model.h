@@ -186,9 +186,9 @@ struct model_reply model_accept(struct model *m, const struct model_rules *r,
 struct model_reply model_promote(struct model *m, const struct model_rules *r, int64_t limit,
                                  int64_t now);
 /* request 0: not named; the same one again from the same worker answers the same lease. memory: only jobs that say at most so
- * much; 0 any. */
+ * much; 0 any. least: only those that say so much at least. */
 struct model_reply model_reserve(struct model *m, const struct model_rules *r, int64_t worker,
-                                 int64_t request, int64_t nonce, int64_t memory,
+                                 int64_t request, int64_t nonce, int64_t memory, int64_t least,
                                  int64_t lease_ms, int64_t now);
 /* A lease as its worker knows it. */
 struct model_lease {

@@ -520,18 +520,20 @@ static void op_reserve(struct world *w)
     char name[8];
     snprintf(name, sizeof name, "w%d", (int)worker);
     int64_t memory = below(w, 2) ? 0 : 1 + 100 * below(w, 4);
-    say(w, "reserve by %s request %lld memory %lld", name, (long long)request,
-        (long long)memory);
+    int64_t least = memory || below(w, 4) ? 0 : 100 * (1 + below(w, 4));
+    say(w, "reserve by %s request %lld memory %lld to %lld", name, (long long)request,
+        (long long)least, (long long)memory);
     struct reserve_args args = {.worker = span_of(name),
                                 .random = (uint64_t)nonce,
                                 .request = (uint64_t)request,
                                 .needs = NEEDS_PAGE,
-                                .memory_bytes = memory};
+                                .memory_bytes = memory,
+                                .memory_least = least};
     begin(w);
     err e = store_reserve(w->s, &args, now(w), w->a, &l, NULL);
     end(w);
     struct model_reply r = model_reserve(&w->m, &w->rules, worker, request, nonce, memory,
-                                         w->limits.lease_ms, w->now);
+                                         least, w->limits.lease_ms, w->now);
     same(w, "answer of reserve", r.word == MODEL_NONE ? E_END : E_OK, e);
     if (e)
         return;

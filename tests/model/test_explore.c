@@ -276,7 +276,7 @@ static void edges_of_queue(struct run *r)
     const struct model_rules *rules = &r->setup->rules;
     struct world *w = copy(r);
     int64_t nonce = FIRST_NONCE + w->g.granted;
-    struct model_reply reply = model_reserve(&w->m, rules, 0, 0, nonce, 0, 10, 0);
+    struct model_reply reply = model_reserve(&w->m, rules, 0, 0, nonce, 0, 0, 10, 0);
     if (reply.word == MODEL_OK) {
         if (w->g.granted == GRANTS)
             abort();

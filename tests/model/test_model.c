@@ -33,7 +33,7 @@ static enum model_word accept(struct model_accept a)
 
 static struct model_lease lease(int64_t job)
 {
-    struct model_reply r = model_reserve(&m, &rules, 0, 0, ++nonces, 0, rules.lease_ms, 0);
+    struct model_reply r = model_reserve(&m, &rules, 0, 0, ++nonces, 0, 0, rules.lease_ms, 0);
     assert_int_equal(r.word, MODEL_OK);
     assert_int_equal(r.job, job);
     return (struct model_lease){job, nonces, m.epoch};
@@ -106,12 +106,12 @@ static void a_lane_with_sessions_waits_for_one(void **state)
     assert_int_equal(model_find(&m, 1)->session, 2);
     static struct model before;
     before = m;
-    assert_int_equal(model_reserve(&m, &rules, 1, 0, 77, 0, 1000, 99).word, MODEL_NONE);
+    assert_int_equal(model_reserve(&m, &rules, 1, 0, 77, 0, 0, 1000, 99).word, MODEL_NONE);
     assert_memory_equal(&m, &before, sizeof m);
     struct model_ending bad = {.budget = MODEL_RELEASE, .session_rest = 9000};
     assert_int_equal(model_finish(&m, &rules, first, bad, 0).word, MODEL_OK);
-    assert_int_equal(model_reserve(&m, &rules, 1, 0, 77, 0, 1000, 400).word, MODEL_NONE);
-    assert_int_equal(model_reserve(&m, &rules, 1, 0, 77, 0, 1000, 500).session, 1);
+    assert_int_equal(model_reserve(&m, &rules, 1, 0, 77, 0, 0, 1000, 400).word, MODEL_NONE);
+    assert_int_equal(model_reserve(&m, &rules, 1, 0, 77, 0, 0, 1000, 500).session, 1);
 }
 
 static void a_full_lane_takes_a_better_job_in_the_place_of_its_last(void **state)
@@ -138,10 +138,10 @@ static void a_repeated_reserve_answers_the_same_lease(void **state)
     (void)state;
     accept((struct model_accept){.id = 1});
     accept((struct model_accept){.id = 2});
-    struct model_reply a = model_reserve(&m, &rules, 1, 5, 100, 0, 1000, 0);
-    struct model_reply b = model_reserve(&m, &rules, 1, 5, 101, 0, 1000, 0);
+    struct model_reply a = model_reserve(&m, &rules, 1, 5, 100, 0, 0, 1000, 0);
+    struct model_reply b = model_reserve(&m, &rules, 1, 5, 101, 0, 0, 1000, 0);
     assert_true(a.job == b.job && a.fence == b.fence && model_find(&m, 1)->nonce == 100);
-    assert_int_equal(model_reserve(&m, &rules, 1, 6, 102, 0, 1000, 0).job, 2);
+    assert_int_equal(model_reserve(&m, &rules, 1, 6, 102, 0, 0, 1000, 0).job, 2);
 }
 
 static void caps_pauses_drain_and_quarantine_hold(void **state)
@@ -153,17 +153,17 @@ static void caps_pauses_drain_and_quarantine_hold(void **state)
     accept((struct model_accept){.id = 1, .lane = 0});
     accept((struct model_accept){.id = 2, .lane = 2}); /* the same tenant */
     struct model_lease l = lease(1);
-    assert_int_equal(model_reserve(&m, &rules, 0, 0, 50, 0, 1000, 0).word, MODEL_NONE);
+    assert_int_equal(model_reserve(&m, &rules, 0, 0, 50, 0, 0, 1000, 0).word, MODEL_NONE);
     model_started(&m, &rules, l);
     finish(l, MODEL_CRASH);
     assert_int_equal(model_find(&m, 1)->lane, 3);
     m.lanes[2].paused = 1;
-    assert_int_equal(model_reserve(&m, &rules, 0, 0, 50, 0, 1000, 0).word, MODEL_NONE);
+    assert_int_equal(model_reserve(&m, &rules, 0, 0, 50, 0, 0, 1000, 0).word, MODEL_NONE);
     m.lanes[2].paused = 0;
     rules.active_max = 1;
     lease(2);
     assert_int_equal(model_promote(&m, &rules, 10, 5000).n, 1);
-    assert_int_equal(model_reserve(&m, &rules, 0, 0, 50, 0, 1000, 5000).word, MODEL_NONE);
+    assert_int_equal(model_reserve(&m, &rules, 0, 0, 50, 0, 0, 1000, 5000).word, MODEL_NONE);
     m.draining = 1;
     assert_int_equal(accept((struct model_accept){.id = 3}), MODEL_DRAINING);
 }
@@ -222,7 +222,7 @@ static void step(int64_t *now, int64_t *ids, struct model_lease *held, int64_t *
     case 4:
     case 5: {
         struct model_reply r = model_reserve(&m, &rules, below(4), below(2) ? 0 : 1 + below(5),
-                                             1000 + *granted, 0, rules.lease_ms, *now);
+                                             1000 + *granted, 0, 0, rules.lease_ms, *now);
         if (r.word == MODEL_OK && model_find(&m, r.job)->nonce == 1000 + *granted)
             held[(*granted)++ % 16] =
                 (struct model_lease){r.job, model_find(&m, r.job)->nonce, m.epoch};

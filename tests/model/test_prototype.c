@@ -104,7 +104,7 @@ static void do_op(const struct line *l)
         do_accept(n);
         return;
     case 'R':
-        r = model_reserve(&m, &rules, 0, 0, n[2], 0, n[1], n[0]);
+        r = model_reserve(&m, &rules, 0, 0, n[2], 0, 0, n[1], n[0]);
         same("job of reserve", n[3], r.job);
         same("fence of reserve", n[4], r.fence);
         return;

@@ -214,6 +214,65 @@ static void the_limit_of_the_service_counts_as_the_machine_does(void **state)
     assert_int_equal(system(command), 0);
 }
 
+/* Small jobs come for ever, each a second long, on four slots; a large one fits beside none of them. */
+static void one_that_fits_beside_no_others_has_its_turn(void **state)
+{
+    (void)state;
+    enum { PATIENCE = 30000 };
+    struct room_turn t = {0};
+    int64_t waits_since = 5000, left[4] = {400, 300, 200, 100}, started = -1, now;
+    for (now = 0; now < 120000 && started < 0; now += 100) {
+        int64_t running = 0;
+        for (int i = 0; i < 4; i++)
+            running += (left[i] = left[i] > 100 ? left[i] - 100 : 0) > 0;
+        for (int i = 0; i < 4 && started < 0; i++) {
+            struct room r = room_begin(3 * GIB);
+            for (int64_t n = 0; n < running; n++)
+                room_add_job(&r, GIB, 0);
+            struct room_offer offer = room_turn_offer(&t, &r);
+            if (left[i] > 0 || offer.kind == ROOM_NOTHING)
+                continue;
+            if (offer.kind == ROOM_ANY && t.emptying) {
+                assert_int_equal(t.bytes, 3 * GIB);
+                room_made(&t, PATIENCE, now);
+                started = now;
+            } else { /* a small one was there, and started */
+                left[i] = 1000;
+                running++;
+                (void)room_passed(&t, now - waits_since, now > waits_since ? 3 * GIB : 0,
+                                  PATIENCE, now);
+            }
+        }
+    }
+    assert_true(started >= waits_since + PATIENCE);
+    assert_true(started <= waits_since + PATIENCE + 2000); /* and the longest job */
+    /* The next one has to wait for as long as that took, or as patience lasts. */
+    assert_false(room_passed(&t, 90000, GIB, PATIENCE, started + PATIENCE - 1));
+    assert_true(room_passed(&t, 90000, GIB, PATIENCE, started + PATIENCE));
+    assert_false(
+        room_passed(&t, 90000, GIB, PATIENCE, started + PATIENCE + 1)); /* it is under way */
+    room_made(&t, PATIENCE, started + 200000);
+    assert_false(room_passed(&t, 90000, GIB, PATIENCE, started + 200000 + 169999));
+    assert_true(room_passed(&t, 90000, GIB, PATIENCE, started + 200000 + 170000));
+}
+
+static void nobody_empties_a_node_for_what_did_not_wait(void **state)
+{
+    (void)state;
+    struct room_turn t = {0};
+    struct room r = room_begin(GIB);
+    assert_false(room_passed(&t, 29999, GIB, 30000, 100000));
+    assert_false(room_passed(&t, 0, 0, 0, 100000)); /* nothing was passed over */
+    room_add_job(&r, 64 * MIB, 0);
+    assert_offer(room_turn_offer(&t, &r), ROOM_BYTES, GIB - 64 * MIB);
+    assert_true(room_passed(&t, 30000, GIB, 30000, 100000));
+    assert_offer(room_turn_offer(&t, &r), ROOM_NOTHING, 0);
+    r = room_begin(GIB);
+    assert_offer(room_turn_offer(&t, &r), ROOM_ANY, 0);
+    room_add_question(&r, (struct room_offer){.kind = ROOM_ANY}, true);
+    assert_offer(room_turn_offer(&t, &r), ROOM_NOTHING, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +282,8 @@ int main(void)
         cmocka_unit_test(no_memory_and_unknown_memory_are_not_any),
         cmocka_unit_test(what_is_promised_is_there_or_runs_alone),
         cmocka_unit_test(the_limit_of_the_service_counts_as_the_machine_does),
+        cmocka_unit_test(one_that_fits_beside_no_others_has_its_turn),
+        cmocka_unit_test(nobody_empties_a_node_for_what_did_not_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

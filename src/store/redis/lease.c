@@ -31,7 +31,9 @@ enum lease_part {
     LEASE_CURSOR,
     LEASE_KNOWN,
     LEASE_SESSION,
-    LEASE_USAGE
+    LEASE_USAGE,
+    LEASE_PASSED,
+    LEASE_PASSED_BYTES
 };
 
 static err read_lease(const struct reply *r, struct arena *a, struct lease *out,
@@ -53,6 +55,8 @@ static err read_lease(const struct reply *r, struct arena *a, struct lease *out,
         .stall_ms = reply_number(r, LEASE_STALL),
         .deadline_ms = reply_number(r, LEASE_DEADLINE),
         .usage = usage_read(reply_text(r, LEASE_USAGE)),
+        .passed_ms = reply_number(r, LEASE_PASSED),
+        .passed_bytes = reply_number(r, LEASE_PASSED_BYTES),
         .quarantine = reply_number(r, LEASE_CLASS) == LANE_QUARANTINE};
     fixed_read(reply_text(r, LEASE_FIXED), fixed);
     span_copy(reply_text(r, LEASE_ID), l.id, sizeof l.id);
@@ -112,6 +116,7 @@ void reserve_put(struct store *s, struct call *c, const struct reserve_args *arg
     call_number(c, args->time_ms);
     call_text(c, sites_of(s, args));
     call_json(s, c, args->worker);
+    call_number(c, args->memory_least);
 }
 
 err reserve_read(struct store *s, const struct reply *r, struct arena *a, struct lease *out,

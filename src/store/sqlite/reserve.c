@@ -9,17 +9,35 @@
 /* ---- which job ---- */
 
 struct head { /* first of a lane */
-    int64_t seq, rank, memory, attempt_ms;
+    int64_t seq, rank, memory, attempt_ms, ready_ms;
     char pool[SESSION_NAME], operation[SESSION_NAME],
         site[SITE_NAME]; /* pool empty: needs no session */
     struct session_pick session;
 };
 
+/* How far the look for a job has come. */
+struct look {
+    int64_t peeks; /* that are left */
+    struct head
+        passed; /* of the first ones of lanes that take too much memory the one that has been ready for longest */
+};
+
+static bool is_too_large(const struct reserve_args *a, const struct head *h)
+{
+    return a->memory_bytes != STORE_MEMORY_ANY && h->memory > a->memory_bytes;
+}
+
 static bool fits(const struct store *s, const struct reserve_args *a, const struct head *h)
 {
     int64_t time = h->attempt_ms ? h->attempt_ms : s->limits.attempt_ms;
-    return (a->memory_bytes == STORE_MEMORY_ANY || h->memory <= a->memory_bytes) &&
+    return !is_too_large(a, h) && h->memory >= a->memory_least &&
            (a->time_ms == 0 || time <= a->time_ms);
+}
+
+static bool is_before(const struct head *h, const struct head *other)
+{
+    return !other->seq || h->rank < other->rank ||
+           (h->rank == other->rank && h->seq < other->seq);
 }
 
 static void read_head(struct query *q, struct head *out)
@@ -27,16 +45,18 @@ static void read_head(struct query *q, struct head *out)
     *out = (struct head){.seq = db_int(q, 0),
                          .rank = db_int(q, 1),
                          .memory = db_int(q, 2),
-                         .attempt_ms = db_int(q, 3)};
+                         .attempt_ms = db_int(q, 3),
+                         .ready_ms = db_int(q, 7)};
     span_copy(db_text(q, 4), out->pool, sizeof out->pool);
     span_copy(db_text(q, 5), out->operation, sizeof out->operation);
     span_copy(db_text(q, 6), out->site, sizeof out->site);
 }
 
 /* The first of the lane by rank with these needs that fits: one that does not holds up nobody behind it, as far as is
- * looked. E_END: none fits. */
+ * looked. E_END: none fits. top: the first of the lane so far, whether it fits or not. */
 static err first_with(struct store *s, const struct reserve_args *a, const struct store_lane *l,
-                      int needs, int64_t *peeks, struct head *out, struct fault *f)
+                      int needs, int64_t *peeks, struct head *top, struct head *out,
+                      struct fault *f)
 {
     struct query *q;
     int64_t most = *peeks < PEEK_MAX - 1 ? *peeks : PEEK_MAX - 1, looked = 0;
@@ -45,6 +65,8 @@ static err first_with(struct store *s, const struct reserve_args *a, const struc
         return e;
     while ((e = db_step(q, f)) == E_OK) {
         read_head(q, out);
+        if (is_before(out, top))
+            *top = *out;
         if (fits(s, a, out))
             break;
         looked++;
@@ -57,22 +79,26 @@ static err first_with(struct store *s, const struct reserve_args *a, const struc
 
 /* The first of the lane by rank among those whose needs can be met and that fit. E_END: none does. */
 static err first_of(struct store *s, const struct reserve_args *a, const struct store_lane *l,
-                    int64_t *peeks, struct head *out, struct fault *f)
+                    struct look *look, struct head *out, struct fault *f)
 {
     bool found = false;
+    struct head top = {.seq = 0};
     for (int n = NEEDS_NOTHING; n <= (int)a->needs; n++) {
         struct head h;
         if (l->now.ready[n] == 0)
             continue;
-        err e = first_with(s, a, l, n, peeks, &h, f);
+        err e = first_with(s, a, l, n, &look->peeks, &top, &h, f);
         if (e == E_END)
             continue;
         if (e)
             return e;
-        if (!found || h.rank < out->rank || (h.rank == out->rank && h.seq < out->seq))
+        if (!found || is_before(&h, out))
             *out = h;
         found = true;
     }
+    if (top.seq && is_too_large(a, &top) &&
+        (!look->passed.seq || top.ready_ms < look->passed.ready_ms))
+        look->passed = top;
     return found ? E_OK : E_END;
 }
 
@@ -99,16 +125,15 @@ static err find_session(struct store *s, struct store_lane *l, struct head *h, w
 }
 
 /* E_END: none may start here and now. Lanes of which no job fits here stand aside meanwhile. */
-static err choose(struct store *s, const struct reserve_args *a, wall now,
+static err choose(struct store *s, const struct reserve_args *a, wall now, struct look *look,
                   struct store_lane **out, struct head *out_head, struct fault *f)
 {
     struct store_lane *aside[ASIDE_MAX], *l;
     size_t count = 0;
-    int64_t peeks = PEEKS_MAX;
     err e = E_END;
     while (e == E_END && count < ASIDE_MAX && (l = lanes_pick(s, a->needs, now.ms))) {
         if (knows_site(a, l)) {
-            e = first_of(s, a, l, &peeks, out_head, f);
+            e = first_of(s, a, l, look, out_head, f);
             if (!e) {
                 e = find_session(s, l, out_head, now, f);
                 if (e == E_END)
@@ -239,6 +264,7 @@ err sqlite_reserve(struct store *s, const struct reserve_args *args, wall now, s
     struct lease l = {.nonce = args->random ? args->random : 1};
     struct store_lane *lane = NULL;
     struct head head = {.seq = 0};
+    struct look look = {.peeks = PEEKS_MAX};
     enum store_mark mark;
     enum store_needs needs;
     need((unsigned)args->needs < NEEDS_COUNT);
@@ -249,7 +275,7 @@ err sqlite_reserve(struct store *s, const struct reserve_args *args, wall now, s
         return e;
     if (s->disk_full) /* without room for its records a job would only fail */
         return E_END;
-    e = choose(s, args, now, &lane, &head, f);
+    e = choose(s, args, now, &look, &lane, &head, f);
     if (!e)
         e = check_active(s, lane, f);
     if (!e)
@@ -265,6 +291,10 @@ err sqlite_reserve(struct store *s, const struct reserve_args *args, wall now, s
     memcpy(l.session, head.session.id, sizeof l.session);
     l.attempt = ++l.fence;
     l.quarantine = lane->class == LANE_QUARANTINE;
+    if (look.passed.seq) {
+        l.passed_ms = now.ms > look.passed.ready_ms ? now.ms - look.passed.ready_ms : 0;
+        l.passed_bytes = look.passed.memory;
+    }
     lanes_count(s, lane, needs, JOB_READY, JOB_ACTIVE, now.ms);
     lanes_started(s, lane, now.ms);
     limit_started(&lane->retries, false, now.ms);

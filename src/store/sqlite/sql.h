@@ -229,7 +229,7 @@
     X(SQL_ANSWERED, "UPDATE jobs SET state=4,fence=fence+1,n_ok=1,have=?2,users=?3,verdict=?4,end_reason=?5,report=?6," \
                     "next_batch=?7,source=?8,shared_from=?9,result_age=?10,finished_at=?11,rejected=?12,conflicts=?13," \
                     "filtered=?14,started_at=coalesce(started_at,?11),waits_on=NULL,waits_how=0,revision=revision+1 WHERE seq=?1") \
-    X(SQL_HEAD, "SELECT seq,rank,memory,attempt_ms,pool,operation,site FROM jobs INDEXED BY jobs_ready WHERE lane_id=?1 AND state=2 AND needs=?2" \
+    X(SQL_HEAD, "SELECT seq,rank,memory,attempt_ms,pool,operation,site,run_at FROM jobs INDEXED BY jobs_ready WHERE lane_id=?1 AND state=2 AND needs=?2" \
                 " ORDER BY rank,seq LIMIT ?3")                                                  \
     X(SQL_LEASE_ROW, "SELECT seq,id,fence,site,kind,target,spec,cursor,job_limit,next_batch,have,run_at,filtered,mark," \
                      "CASE WHEN mark=2 THEN coalesce(known,(SELECT m.posts FROM marks m WHERE m.site=jobs.site AND m.kind=jobs.kind" \

@@ -1,9 +1,11 @@
 -- reserving.lua - a worker gets the next job that may start: part of the scripts that ask for one, behind take.lua.
 -- late
 local LOOKS = 100
+local PATIENCE, MAKING_ROOM = 30000, 600000 -- for one that is passed over, before a node may make room for it; for so long
 local PEEK, PEEKS = 16, 128 -- jobs of a lane, of each kind of needs, of which one is to fit; of all lanes for one question
 -- Of the question that is answered now: a worker's needs, what it knows; and how far the look for a job has come.
-local needs, memory, time, known, aside, held, parked, closed, session, peeks
+local needs, memory, least, time, known, aside, held, parked, closed, session, peeks
+local passed -- the first job of a lane that takes too much memory: of those that were met the one that is ready for longest
 local looked = 0 -- in this script
 -- Where the last one was found, when that was first in its turn: lane, needs, and score and member of the next lane and of the
 -- next tenant ('': none).
@@ -13,7 +15,8 @@ local function lease_of(j, since)
     local t = (j.nb > 0 or j.mk == 2) and call('HMGET', P .. 't:' .. j.id, 'cu', 'kn') or {}
     local lease = M.shortened({
         j.id, j.fe, j.no, j.fixed or M.fixed_text(j.id), j.ln, M.lane(j.ln).cl, j.ep, max(now - since, 0), j.li, -- and what few have:
-        j.am, j.sm, j.de, j.nb, j.ha, j.fi, j.wb, j.co, t[1] or '', j.mk == 2 and t[2] or '', j.se, j.ug
+        j.am, j.sm, j.de, j.nb, j.ha, j.fi, j.wb, j.co, t[1] or '', j.mk == 2 and t[2] or '', j.se, j.ug,
+        passed and max(now - passed.ra, 0) or 0, passed and passed.me or 0
     })
     M.leased[#M.leased + 1] = lease
     return lease
@@ -41,15 +44,19 @@ local function first_of(l)
     return j and j.id
 end
 local function fits(takes, attempt)
-    return (memory == 0 or takes <= memory) and (time == 0 or (attempt > 0 and attempt or ATTEMPT) <= time)
+    return (memory == 0 or takes <= memory) and takes >= least and (time == 0 or (attempt > 0 and attempt or ATTEMPT) <= time)
 end
 -- One that does not fit holds up nobody behind it, as far as is looked.
 local function first_fitting(l)
     local id = first_of(l)
-    local j = id and (memory > 0 or time > 0) and M.job(id)
+    local j = id and (memory > 0 or least > 0 or time > 0) and M.job(id)
     if not j or fits(j.me, j.am) then
         return id
-    elseif peeks <= 0 then
+    end
+    if memory > 0 and j.me > memory and not (passed and passed.ra <= j.ra) then
+        passed = j
+    end
+    if peeks <= 0 then
         return nil
     end
     local other, count = M.fitting_job(l, needs, min(PEEK, peeks + 1), fits)
@@ -182,7 +189,7 @@ local function start(l, id, a)
     return {R_OK, lease_of(j, since)}, true
 end
 local function begin_look(a)
-    needs, memory, time, known = N(a[4]), N(a[5]), N(a[6]), {}
+    needs, memory, least, time, known = N(a[4]), N(a[5]), N(a[9]), N(a[6]), {}
     aside, held, parked, closed, session, peeks = 0, {}, 0, 0, nil, PEEKS
     known['*'] = a[7] == '*'
     for site in string.gmatch(known['*'] and '' or a[7], '[^\n]+') do
@@ -199,8 +206,20 @@ local function look_again()
     end
     M.woken = true
 end
+-- One node at a time makes room for what is passed over: it asks for nothing until nothing runs on it.
+local function makes_room()
+    if now - passed.ra < PATIENCE then
+        return false
+    end
+    local who = call('GET', P .. 'room')
+    if not who then
+        call('SET', P .. 'room', NODE, 'PX', MAKING_ROOM)
+    end
+    return not who or who == NODE
+end
 -- a: what reserve.lua is asked; leased: what HGET leased NODE says. Answers as that does, and whether something was changed.
 function M.reserve(a, leased)
+    passed = nil
     local again = leased_before(leased, a[2]) or asked_before(a[1], a[3])
     if again then
         return {R_OK, lease_of(again, again.ra)}, false
@@ -209,6 +228,9 @@ function M.reserve(a, leased)
         return {R_END, 0}, false
     end
     begin_look(a)
+    if least > 0 then
+        call('DEL', P .. 'room') -- the room is there
+    end
     local l, id
     if stays_first() then
         l = found.lane
@@ -222,6 +244,9 @@ function M.reserve(a, leased)
         set_aside(h)
     end
     if id then
+        if passed and not makes_room() then
+            passed = nil
+        end
         return start(l, id, a)
     end
     M.leases = M.leases or #held + parked + closed > 0
