@@ -1,6 +1,6 @@
 #!/bin/bash
 # What `make check` runs, in the order of how soon it would tell you something. Stops at the first
-# failure. PARTS picks some: build lint unit clang asan system browser rest fuzz; and kills, with sanitizers, which is
+# failure. PARTS picks some: build lint unit clang browser system asan fuzz rest; and kills, with sanitizers, which is
 # left out otherwise for the time it takes. With TIME_FOR_MORE (seconds) no system test, and none of what looks once more
 # at what was looked at before, begins later than that; what is left out is named.
 set -eu
@@ -14,7 +14,7 @@ has_time() { # HOW TO RUN IT BY ITSELF
     step "left out for the time that the rest took: $1"
     false
 }
-wants() { case " ${PARTS:-build lint unit clang asan system browser rest fuzz} " in *" $1 "*) true ;; *) false ;; esac; }
+wants() { case " ${PARTS:-build lint unit clang browser system asan fuzz rest} " in *" $1 "*) true ;; *) false ;; esac; }
 
 tests_of() { # OUT FOLDERS…: test programs of these kinds
     local out=$1 source
@@ -53,6 +53,22 @@ if wants clang; then
     $make CC=clang BUILD=points build
 fi
 AT_ONCE=$(nproc) # sanitized programs and browsers compute more than they wait
+if wants browser; then
+    step "browser tests"
+    # shellcheck disable=SC2046
+    $make build $(tests_of out/release browser)
+    # shellcheck disable=SC2046
+    AT_ONCE=$AT_ONCE tests/run.sh $(tests_of out/release browser)
+fi
+if wants system; then
+    step "system tests"
+    $make CC=clang BUILD=points build
+    # For the time it takes: every fifth change of the site, fewer jobs on two nodes, shorter crawls, and kills in four of
+    # the six phases of a job; all of them: make system.
+    UNTIL=$until NODES_JOBS=60 KILLS=4 EVERY=5 CRAWL_POSTS=500 PHASES="reserve open commit finish" POINTS=out/points \
+        tests/system/run.sh out/release
+fi
+# What follows looks once more at what was looked at before.
 # With sanitizers, of what runs on each store the embedded one: the other has programs of its own, but for three that are
 # long and meet nothing that others do not; and these, which are all that the other has for what they ask.
 both='test_(batches|dead|schedules|sessions|store_files|webhooks)$'
@@ -66,29 +82,14 @@ sanitized() { # KINDS… CHOICE: builds and runs the test programs that CHOICE l
     # shellcheck disable=SC2086
     ASAN_OPTIONS=detect_leaks=1 AT_ONCE=$AT_ONCE tests/run.sh $programs
 }
-if wants asan; then
+if wants asan && has_time "PARTS=asan tests/check.sh"; then
     step "the same tests with AddressSanitizer and UBSan"
-    STORE=sqlite sanitized conform unit "grep -vE $both|$long"
+    export UNTIL=$until
+    STORE=sqlite sanitized unit conform "grep -vE $both|$long"
     $make BUILD=asan out/asan/tests/sim/sim out/asan/tests/crash/crash
     ASAN_OPTIONS=detect_leaks=0 out/asan/tests/sim/sim count=2 >/dev/null # longjmp leaves nothing to a leak check
     out/asan/tests/crash/crash stride=300 seeds=2 | tail -1
 fi
-if wants system; then
-    step "system tests"
-    $make CC=clang BUILD=points build
-    # For the time it takes: every fifth change of the site, fewer jobs on two nodes, shorter crawls, and kills in four of
-    # the six phases of a job; all of them: make system.
-    UNTIL=$until NODES_JOBS=60 KILLS=4 EVERY=5 CRAWL_POSTS=500 PHASES="reserve open commit finish" POINTS=out/points \
-        tests/system/run.sh out/release
-fi
-if wants browser; then
-    step "browser tests"
-    # shellcheck disable=SC2046
-    $make build $(tests_of out/release browser)
-    # shellcheck disable=SC2046
-    AT_ONCE=$AT_ONCE tests/run.sh $(tests_of out/release browser)
-fi
-# What follows looks once more at what was looked at before.
 if wants fuzz && has_time "PARTS=fuzz tests/check.sh"; then
     step "each fuzz target for a second"
     $make BUILD=fuzz CC=clang fuzzers
@@ -96,7 +97,6 @@ if wants fuzz && has_time "PARTS=fuzz tests/check.sh"; then
 fi
 if wants rest && has_time "PARTS=rest tests/check.sh"; then
     step "the longer tests with AddressSanitizer and UBSan, and those of both stores and of browsers"
-    export UNTIL=$until
     STORE=sqlite sanitized conform "grep -E $long"
     sanitized conform "grep -E $both"
     sanitized browser cat

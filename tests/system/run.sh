@@ -53,9 +53,9 @@ done
 said=$(mktemp -d) || exit 1
 trap 'rm -rf "$said"' EXIT
 # shellcheck disable=SC2086
-wanted $alone | xargs -0 -r -P 1 -I '{}' bash "$0" --one "$OUT" '{}' "$said"
-# shellcheck disable=SC2086
 wanted $together | xargs -0 -r -P 2 -I '{}' bash "$0" --one "$OUT" '{}' "$said"
+# shellcheck disable=SC2086
+wanted $alone | xargs -0 -r -P 1 -I '{}' bash "$0" --one "$OUT" '{}' "$said"
 passed=$(find "$said" -name '*.ok' | wc -l)
 left=$(find "$said" -name '*.left' | wc -l)
 # shellcheck disable=SC2086
