@@ -82,7 +82,7 @@ wait_until 30 "three jobs are taken up" some_done
 node=$(role_pids node)
 kill -KILL "$node"
 wait_until 30 "node is gone" gone "$node"
-wait_until 30 "service is ready again" service_ready
+wait_until 90 "service is ready again" service_ready
 expect_code 0 fulmar batches wait "$id"
 grep -q 'success: 30 of 30 jobs succeeded' "$WORK/said" || die "not said: $(cat "$WORK/said")"
 operation | jq -e '.state == "done" and .done == 10 and .skipped == 0' >/dev/null || die "the operation: $(operation)"

@@ -44,6 +44,8 @@ worker:
 browser:
   count: 1
 job:
+  navigate_timeout: 60s
+  batch_timeout: 60s
   lease: 5s
   retry_base: 200ms
   retry_cap: 2s
@@ -102,7 +104,7 @@ wait_until 30 "the Sentinel knows the replica" knows_the_replica
 copied() { says first INFO replication | grep -q 'slave0:.*state=online'; }
 wait_until 20 "the replica copies" copied
 for node in north south; do start_node $node; done
-for node in north south; do wait_until 40 "node $node is ready" node_is_ready $node; done
+for node in north south; do wait_until 90 "node $node is ready" node_is_ready $node; done
 
 order() { # NODE N → id and how safe it is; empty: it was not taken
     node_call "$1" -D "$WORK/head" http://fulmar/v1/jobs -H 'Content-Type: application/json' \
@@ -153,7 +155,8 @@ unset "PIDS[first]"
 began=$(date +%s%N)
 take $((2 * JOBS / 3)) "$JOBS"
 promoted() { says second INFO replication | grep -q 'role:master'; }
-wait_until 60 "the Sentinel promotes the replica" promoted
+# One that was held up itself does nothing for 30 s (TILT).
+wait_until 150 "the Sentinel promotes the replica" promoted
 for node in north south; do wait_until 60 "node $node is ready again" node_is_ready $node; done
 took=$((($(date +%s%N) - began) / 1000000))
 

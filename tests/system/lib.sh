@@ -75,8 +75,8 @@ start_service() {
     [ -f "$WORK/fulmar.yaml" ] || write_config
     "$OUT/fulmar" serve --config "$WORK/fulmar.yaml" >>"$WORK/service.log" 2>&1 &
     SERVICE_PID=$!
-    wait_until 20 "API answers" api_up
-    wait_until 30 "service is ready" service_ready
+    wait_until 60 "API answers" api_up
+    wait_until 90 "service is ready" service_ready
 }
 
 SOCK() { echo "$WORK/state/fulmar.sock"; }

@@ -52,6 +52,8 @@ browser:
 lane:
   max_active: $MAX_ACTIVE
 job:
+  navigate_timeout: 60s
+  batch_timeout: 60s
   lease: 5s
   retry_base: 200ms
   retry_cap: 2s
@@ -62,7 +64,7 @@ EOC
     "${!programs:-$OUT}/fulmar" serve --config "$WORK/$1/fulmar.yaml" >>"$WORK/service.log" 2>&1 &
     PIDS[$1]=$!
 }
-await_node() { wait_until 40 "node $1 is ready" node_is_ready "$1"; }
+await_node() { wait_until 90 "node $1 is ready" node_is_ready "$1"; }
 # The whole node at one moment: the service, its children, their browsers.
 kill_node() {
     local pid

@@ -16,7 +16,7 @@ start_group() {
     setsid "$OUT/fulmar" serve --config "$WORK/fulmar.yaml" >>"$WORK/service.log" 2>&1 &
     SERVICE_PID=$!
     wait_until 20 "API answers" api_up
-    wait_until 30 "service is ready" service_ready
+    wait_until 90 "service is ready" service_ready
 }
 ended_with() { # CODE WORDS
     local code
@@ -90,7 +90,7 @@ if command -v script >/dev/null; then
     serving() { SERVICE_PID=$(pgrep -P "$terminal" | head -1) && [ -n "$SERVICE_PID" ]; }
     wait_until 10 "the service starts on a terminal" serving
     wait_until 20 "API answers" api_up
-    wait_until 30 "service is ready" service_ready
+    wait_until 90 "service is ready" service_ready
     kill -HUP "$SERVICE_PID"
     wait_until 5 "on a terminal HUP reads the packs again" reloads 1
     api_up || die "on a terminal HUP ended the service"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # All system tests (or TESTS) against the programs in the folder given; those that kill against those in
-# POINTS, which have fault points (the same folder by default). Two at a time, the long ones first; those
+# POINTS, which have fault points (the same folder by default). Two at a time (TOGETHER), the long ones first; those
 # that measure or fill a disk by themselves. Skips with a message without Chromium. After UNTIL (seconds since 1970) none
 # begins any more: those are named and counted as left out.
 OUT=$1
@@ -53,7 +53,7 @@ done
 said=$(mktemp -d) || exit 1
 trap 'rm -rf "$said"' EXIT
 # shellcheck disable=SC2086
-wanted $together | xargs -0 -r -P 2 -I '{}' bash "$0" --one "$OUT" '{}' "$said"
+wanted $together | xargs -0 -r -P "${TOGETHER:-2}" -I '{}' bash "$0" --one "$OUT" '{}' "$said"
 # shellcheck disable=SC2086
 wanted $alone | xargs -0 -r -P 1 -I '{}' bash "$0" --one "$OUT" '{}' "$said"
 passed=$(find "$said" -name '*.ok' | wc -l)

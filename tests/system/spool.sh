@@ -31,6 +31,8 @@ egress:
 queue:
   coalesce: false
 job:
+  navigate_timeout: 60s
+  batch_timeout: 60s
   lease: 5s
 EOC
     chmod 644 "$WORK/fulmar.yaml"
@@ -142,7 +144,7 @@ say "spool: $JOBS jobs were taken while the Redis was away, also by a node that 
 # ---- the Redis comes back
 
 start_redis --appendfsync always
-wait_until 30 "service is ready" service_ready
+wait_until 90 "service is ready" service_ready
 call http://fulmar/v1/nodes | jq -e '.data[0].spooled >= 0' >"$WORK/answer" || die "the node says nothing of its spool: $(call http://fulmar/v1/nodes)"
 is_aside() { [ "$(spooled aside)" = 1 ] && [ "$(spooled waiting)" = 0 ]; }
 wait_until 20 "the damaged one is set aside" is_aside
