@@ -4,7 +4,7 @@
  * A job that was taken has its id and is on this node's disk. The queue gets it under that id, so that handing it over
  * again makes no second one, and keeps it whatever its modes and limits say meanwhile: it was accepted. What was
  * handed over stays in the journal for a minute at least, if no job that waits needs its room, and is handed over anew when the
- * queue lost its last moments. What the queue refuses for now, though it is there, is passed over and offered again. */
+ * queue lost its last moments. What the queue does not take, though it is there, is passed over and offered again. */
 #pragma once
 
 #include "store/store.h"
@@ -53,7 +53,7 @@ struct spooling_state {
 struct spooling_state spooling_state(struct spooling *s); /* also sets the gauges */
 
 /* A piece of what waits, in its order, as a group of the store's own. out_more: there is more, also on an error. What cannot be
- * read, or what the queue will never take, is set aside; what it refuses for now, though it is there, waits on; both are logged,
+ * read, or what the queue will never take, is set aside; what it does not take yet, though it is there, waits on; both are logged,
  * and what is behind them goes on. Afterwards what is safe in the queue goes. */
 MUST_USE err spooling_hand_over(struct spooling *s, struct store *queue, wall now,
                                 bool *out_more, struct fault *f);

@@ -459,7 +459,7 @@ static void what_cannot_be_read_is_set_aside_and_holds_up_nobody(void **state)
     assert_int_equal(spooling_asked(spool, span_of(ids[1]), &f), E_OK);
 }
 
-/* ---- what the queue refuses for now ---- */
+/* ---- what the queue does not take yet ---- */
 
 static void say(const char *verb, const char *key, const char *a, const char *b)
 {
