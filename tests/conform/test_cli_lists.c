@@ -2,37 +2,18 @@
 #include "../lib/service.h"
 
 #include "../lib/called.h"
-
-#include "net/client.h"
+#include "../lib/many.h"
 
 enum { NEWER = 5200, OLD = 3 };
 
-static void submit_many(int n, const char *tenant)
+static void submit_of(int n, const char *tenant)
 {
-    struct buf body = BUF(4 << 20);
     struct client *client;
-    struct client_answer a;
     struct fault f = {0};
-    char address[64], all[64];
+    char address[64];
     snprintf(address, sizeof address, "http://127.0.0.1:%d", server.port);
     assert_int_equal(client_open(&client, span_of(address), &f), E_OK);
-    for (int i = 0; i < n; i++)
-        buf_fmt(&body,
-                "{\"kind\":\"posts\",\"target\":\"@nasa\",\"tenant\":\"%s\",\"limit\":%d}\n",
-                tenant, i + 1);
-    struct client_request q = {
-        .method = "POST",
-        .path = "/v1/jobs/bulk",
-        .body = buf_span(&body),
-        .headers = {"Content-Type: application/x-ndjson", "Accept: application/x-ndjson"},
-        .timeout_ms = 60 * 1000,
-        .body_max = 16 << 20};
-    if (client_send(client, &q, &a, &f))
-        fail_msg("%s", f.words);
-    snprintf(all, sizeof all, "\"accepted\":%d,", n);
-    assert_true(says(&a.body, all));
-    buf_free(&a.body);
-    buf_free(&body);
+    submit_many(client, n, (const char *const[]){tenant, NULL});
     client_close(&client);
 }
 
@@ -91,8 +72,8 @@ static int start_lists(void **state)
 {
     if (group_start(state))
         return 1;
-    submit_many(OLD, "old");
-    submit_many(NEWER, "new");
+    submit_of(OLD, "old");
+    submit_of(NEWER, "new");
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* How many jobs a list has, and how many an action would touch: as exactly as the words say, and never at the cost of others. */
 #include "../lib/asked.h"
 
+#include "../lib/many.h"
 #include "../lib/postgres.h"
 #include "../lib/redis.h"
 
@@ -9,32 +10,6 @@
 #include <stdatomic.h>
 
 enum { MANY = 10100, OLD = 5200, DAY_MS = 24 * 3600 * 1000 };
-
-static void submit_many(int n, const char *const tenants[2])
-{
-    struct buf body = BUF(4 << 20);
-    for (int i = 0; i < n; i++)
-        buf_fmt(&body,
-                "{\"kind\":\"posts\",\"target\":\"@nasa\",\"tenant\":\"%s\",\"limit\":%d}\n",
-                tenants[i % 2], i + 1);
-    struct client_answer a;
-    struct fault f = {0};
-    struct client_request q = {
-        .method = "POST",
-        .path = "/v1/jobs/bulk",
-        .body = buf_span(&body),
-        .headers = {"Content-Type: application/x-ndjson", "Accept: application/x-ndjson"},
-        .timeout_ms = 60 * 1000,
-        .body_max = 16 << 20};
-    if (client_send(client, &q, &a, &f))
-        fail_msg("%s", f.words);
-    char all[64];
-    snprintf(all, sizeof all, "\"accepted\":%d,", n);
-    if (!contains(&a.body, all))
-        fail_msg("%.*s", SP(span_cut(buf_span(&a.body), 0, 300)));
-    buf_free(&a.body);
-    buf_free(&body);
-}
 
 static void submit(const char *tenant, bool ends)
 {
@@ -82,19 +57,19 @@ static int64_t reads(void)
 
 /* ---- the embedded store ---- */
 
-static const char *const old[2] = {"old", "old"}, *const halves[2] = {"odd", "even"},
-                         *const rare[2] = {"rare", "rare"};
+static const char *const old[] = {"old", NULL}, *const halves[] = {"odd", "even", NULL},
+                         *const rare[] = {"rare", NULL};
 
 static int start_many(void **state)
 {
     if (asked_start(state))
         return 1;
     server.behind_ms = 3LL * DAY_MS;
-    submit_many(OLD, old);
+    submit_many(client, OLD, old);
     for (int i = 0; i < 30; i++)
         submit("past", true);
     server.behind_ms = 0;
-    submit_many(MANY, halves);
+    submit_many(client, MANY, halves);
     return 0;
 }
 
@@ -225,8 +200,8 @@ static int start_impatient(void **state)
     server.read_ms = 1;
     if (asked_start(state))
         return 1;
-    submit_many(OLD, halves);
-    submit_many(2, rare);
+    submit_many(client, OLD, halves);
+    submit_many(client, 2, rare);
     return 0;
 }
 
@@ -274,7 +249,7 @@ static int start_shared(void **state)
     server.shared = &shared;
     if (asked_start(state))
         return 1;
-    submit_many(OLD, halves);
+    submit_many(client, OLD, halves);
     return 0;
 }
 

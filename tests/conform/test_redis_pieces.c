@@ -748,13 +748,13 @@ static void zadd(const char *key, const char *score, const char *member)
     arena_free(&a);
 }
 
-/* Of an operation, a batch and a callback that cannot go on only it stands still. */
-static void whatever_cannot_go_on_holds_up_nothing_that_is_due(void **state)
+/* An operation that has begun, one job a minute behind the first. */
+static const char *replay_of_two(void)
 {
-    (void)state;
     struct lease l;
     struct operation_view v;
-    struct operation_args args = {.id = span_of(new_id("opr")),
+    const char *id = new_id("opr");
+    struct operation_args args = {.id = span_of(id),
                                   .kind = OPERATION_REPLAY,
                                   .filter = {.failure = -1},
                                   .per_minute = 60};
@@ -767,6 +767,15 @@ static void whatever_cannot_go_on_holds_up_nothing_that_is_due(void **state)
     ok(store_operation_start(w->s, &args, now(), w->a, &v, &w->f));
     commit();
     assert_int_equal(v.state, OPERATION_RUNNING);
+    return id;
+}
+
+/* Of an operation, a batch and a callback that cannot go on only it stands still. */
+static void whatever_cannot_go_on_holds_up_nothing_that_is_due(void **state)
+{
+    (void)state;
+    struct operation_view v;
+    const char *operation = replay_of_two();
     zadd("opdue", "1", "opr_poisoned");
     zadd("bcdue", "1", "0:bat_poisoned");
     zadd("bsettle", "1", "bat_poisoned");
@@ -774,7 +783,7 @@ static void whatever_cannot_go_on_holds_up_nothing_that_is_due(void **state)
     foreign_key("b:", "bat_poisoned");
     w->now += 1000;
     assert_int_equal(try_tend(), E_STORE);
-    ok(store_operation(w->s, args.id, w->a, &v, &w->f));
+    ok(store_operation(w->s, span_of(operation), w->a, &v, &w->f));
     assert_int_equal(v.done, 2);
     ok(try_tend()); /* they are looked at again later */
     w->now += 5001;
@@ -787,18 +796,7 @@ static void the_walk_finds_operations_and_callbacks_that_nobody_would_go_on_with
     (void)state;
     struct lease l;
     struct operation_view v;
-    struct operation_args args = {.id = span_of(new_id("opr")),
-                                  .kind = OPERATION_REPLAY,
-                                  .filter = {.failure = -1},
-                                  .per_minute = 60};
-    for (int i = 0; i < 2; i++) {
-        accept_job();
-        assert_true(reserve(&l));
-        finish(&l, FAILURE_DRIFT, "");
-    }
-    begin();
-    ok(store_operation_start(w->s, &args, now(), w->a, &v, &w->f));
-    commit();
+    const char *operation = replay_of_two();
     const char *call = batch_with_call("later/normal"),
                *key = foreign_key("l:", "later/normal");
     assert_true(reserve(&l));
@@ -811,12 +809,12 @@ static void the_walk_finds_operations_and_callbacks_that_nobody_would_go_on_with
     ask("DEL", "fulmar:{q}:bcdue", NULL);
     w->now += 5001;
     ok(try_tend());
-    ok(store_operation(w->s, args.id, w->a, &v, &w->f));
+    ok(store_operation(w->s, span_of(operation), w->a, &v, &w->f));
     assert_int_equal(v.state, OPERATION_RUNNING);
     walk_through();
     assert_int_equal(ask("ZCARD", "fulmar:{q}:ops", NULL), 1);
     ok(try_tend());
-    ok(store_operation(w->s, args.id, w->a, &v, &w->f));
+    ok(store_operation(w->s, span_of(operation), w->a, &v, &w->f));
     assert_int_equal(v.state, OPERATION_DONE);
     assert_true(batch(call).calls[BATCH_COMPLETE].job[0] != '\0');
     ask("DEL", "fulmar:{q}:opend", NULL);
