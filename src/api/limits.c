@@ -10,8 +10,6 @@
 #include "net/fetch.h"
 #include "os/clock.h"
 
-#include <ctype.h>
-
 enum {
     RUNNING_MAX = 1000000,
     WEIGHT = 100,
@@ -269,11 +267,7 @@ static void effective_of_domain(struct api *a, struct request *r, struct span do
 {
     const struct api_config *config = &a->config;
     const struct domain_rule *rule = domain_rule_of(config->domains, domain);
-    struct span odd = domain;
-    bool fine = domain.n > 0 && domain.n <= 253;
-    for (size_t i = 0; i < odd.n; i++)
-        fine = fine && (isalnum((unsigned char)odd.p[i]) || strchr(".-:[]_", odd.p[i]));
-    if (!fine) {
+    if (!domain_host_valid(domain)) {
         answer_problem(r, 400, "bad_parameter",
                        "domain must be the name of a host, such as api.example.org");
         return;

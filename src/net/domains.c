@@ -3,16 +3,21 @@
 #include "base/when.h"
 #include "net/address.h"
 
-static bool is_pattern(struct span host)
+enum { HOST_MAX = 253 };
+
+bool domain_host_valid(struct span host)
 {
-    if (span_starts(host, SPAN("*.")))
-        host = span_cut(host, 2, host.n);
     for (size_t i = 0; i < host.n; i++)
         if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]",
                     host.p[i]) ||
             !host.p[i])
             return false;
-    return host.n > 0;
+    return host.n > 0 && host.n <= HOST_MAX;
+}
+
+static bool is_pattern(struct span text)
+{
+    return domain_host_valid(span_starts(text, SPAN("*.")) ? span_cut(text, 2, text.n) : text);
 }
 
 static bool read_rule(struct span word, struct domain_rule *out)

@@ -323,6 +323,7 @@ static void limits_are_set_seen_and_explained(void **state)
            "pages.every_ms", "2000", "pages.wins", "fetch.interval", "media.every_ms", "500",
            "media.wins", "media.interval");
     EXPECT("GET", "/v1/limits/effective?domain=a%20b", "", 400, "code", "bad_parameter");
+    EXPECT("GET", "/v1/limits/effective?domain=a%00b", "", 400, "code", "bad_parameter");
     EXPECT("GET", "/v1/limits/effective?domain=", "", 400, "code", "bad_parameter");
     EXPECT("GET", "/v1/limits/effective?domain=example.com&site=x", "", 400, "code",
            "bad_parameter");
