@@ -120,6 +120,17 @@ s40_a_site_that_asks_to_wait_is_left_alone_as_long_and_no_failure_is_charged(voi
     assert_int_equal(lane("x/normal").blocked_until_ms, until);
     crash();
     assert_int_equal(lane("x/normal").blocked_until_ms, until);
+    /* Hours are kept as well, but not longer than a day: a server that errs closes nothing for ever. */
+    accept_job();
+    accept_job();
+    lane_act("x/normal", LANE_ACT_UNBLOCK, 0);
+    a = lease_next();
+    throttle(&a, 5 * HOUR);
+    assert_int_equal(lane("x/normal").blocked_until_ms, w->now + 5 * HOUR);
+    lane_act("x/normal", LANE_ACT_UNBLOCK, 0);
+    b = lease_next();
+    throttle(&b, 20 * 24 * HOUR);
+    assert_int_equal(lane("x/normal").blocked_until_ms, w->now + 24 * HOUR);
 }
 
 static void s41_retries_take_a_fifth_of_the_starts_and_a_floor_and_the_rest_waits(void **state)

@@ -38,7 +38,6 @@ struct model_rules model_rules_of_design(void)
         .window_least = 20,
         .window_ms = 10 * 60 * 1000,
         .hint_max_ms = INT64_MAX / 4,
-        .block_max_ms = INT64_MAX / 4,
         .amnesty = true,
         .delay = plain_delay,
     };
@@ -67,7 +66,6 @@ struct model_rules model_rules_of_prototype(void)
         .breaker_open_ms = 5000,
         .breaker_open_max_ms = 5000,
         .hint_max_ms = INT64_MAX / 8,
-        .block_max_ms = INT64_MAX / 8,
         .delay = prototype_delay,
         .open_counts = true,
         .trips_alike = true,
@@ -770,7 +768,7 @@ struct model_reply model_finish(struct model *m, const struct model_rules *r,
     enum model_state to = leave(m, r, j, ending.budget, hint, now, &wait);
     if (ending.budget == MODEL_THROTTLE)
         lane->blocked_until =
-            larger(lane->blocked_until, now + smaller(hint ? hint : wait, r->block_max_ms));
+            larger(lane->blocked_until, now + (hint ? hint : wait));
     settle(m, r, now);
     return (struct model_reply){.word = MODEL_OK, .job = l.job, .state = to};
 }

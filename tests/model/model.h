@@ -88,7 +88,7 @@ struct model_rules {
     int64_t window_least; /* half of so many endings being unhealthy opens too; 0 off */
     int64_t window_ms;
     int64_t waiting_max, active_max; /* of all lanes; 0 = any number */
-    int64_t hint_max_ms, block_max_ms;
+    int64_t hint_max_ms;
     bool amnesty;
     /* Delay before the n-th try of its kind; hint_ms as given by the server. */
     int64_t (*delay)(int64_t job, int64_t n, int64_t hint_ms);

@@ -129,7 +129,7 @@ done
 # ---- a worker is killed in the middle of a row of accounts: it goes on where it was
 
 curl -sS -o /dev/null -X POST -H 'Content-Type: application/json' "$SITE/panel/faults" -d '{"latency_ms":150}'
-id=$(order '{"kind":"followers","target":"@practice_700"}')
+id=$(order '{"kind":"followers","target":"@practice_700","retry":{"max_attempts":2}}')
 some_users() { [ "$(job "$id" | jq .counts.users)" -ge 100 ]; }
 wait_until 60 "the first accounts are there" some_users
 kill_workers

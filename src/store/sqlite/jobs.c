@@ -8,10 +8,8 @@
 #include "base/need.h"
 #include "core/retry.h"
 
-/* A server may ask us to wait, but not for ever. */
+/* A server may ask us to wait, its jobs and their lane, but not for ever. */
 static const int64_t HINT_MAX_MS = 24 * 3600 * 1000;
-/* A lane is shared: one answer does not close it for longer; the next job asks again. */
-static const int64_t LANE_BLOCK_MAX_MS = 3600 * 1000;
 
 /* ---- rows ---- */
 
@@ -438,8 +436,7 @@ err sqlite_finish(struct store *s, const struct finish_args *args, wall now,
         go_on_with_another(s, &r, &noted, &l);
     /* Without a time from the server the lane rests as long as this job. */
     if (budget == BUDGET_THROTTLE && !noted.held)
-        lanes_block(s, r.lane, now.ms + smaller(hint > 0 ? hint : l.wait_ms, LANE_BLOCK_MAX_MS),
-                    now.ms);
+        lanes_block(s, r.lane, now.ms + (hint > 0 ? hint : l.wait_ms), now.ms);
     bool brought = l.on == JOB_ON_DONE &&
                    (r.mark == MARK_USED ||
                     (r.mark == MARK_WHEN_COMPLETE && l.verdict == VERDICT_COMPLETE));

@@ -98,7 +98,7 @@ function M.finish(a)
     end
     local l = M.lane(j.ln)
     if budget == B_THROTTLE and not noted then
-        l.bu, l.touched = max(l.bu, now + min(hint > 0 and hint or out.wait, 3600000)), true
+        l.bu, l.touched = max(l.bu, now + (hint > 0 and hint or out.wait)), true
     end
     local trips = l.tr
     M.sign(l, sign_of(j, failure, budget, a), j.sq)
