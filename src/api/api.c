@@ -54,7 +54,7 @@ static const struct route routes[] = {
     {"/v1/events", "GET, HEAD", true, events_query, events_stream, false},
     {"/v1/jobs", "POST", true, dry_query, jobs_create, false},
     {"/v1/jobs", "GET, HEAD", true, jobs_query, jobs_list, false},
-    {"/v1/jobs/bulk", "POST", true, no_query, bulk_create, false},
+    {"/v1/jobs/bulk", "POST", true, dry_query, bulk_create, false},
     {"/v1/jobs/actions", "POST", true, dry_query, jobs_actions, false},
     {"/v1/jobs/{id}", "GET, HEAD", true, wait_query, jobs_show, false},
     {"/v1/jobs/{id}", "PUT", true, no_query, jobs_put, false},

@@ -2,6 +2,7 @@
  *
  * They are accepted in pieces, each one group of the store, one after the other. With an Idempotency-Key each order has a key made of
  * that and its place: a request that broke off is sent again, and goes on where it was. All or nothing is what a batch is for.
+ * With `dry_run` each is looked at in the same way and none is accepted.
  *
  * Lines that are asked for as lines (Accept) may be a hundred times as many, and are accepted while the others are on their way: only
  * a piece of them is in memory. HTTP/1.1 answers when the request is whole, so what became of each waits in a file without a
@@ -35,6 +36,7 @@ struct line { /* one order and what became of it */
 };
 
 struct bulk {
+    bool dry; /* nothing is accepted */
     struct line *lines;
     size_t count, at, end; /* the piece that is accepted now */
     struct store_op ops[PIECE];
@@ -133,15 +135,48 @@ static void put_accepted(struct json_w *w, const struct line *l)
     json_kv_cstr(w, "durability", jobs_durability(l->reply.durability, l->reply.confirmed));
 }
 
-static void put_line(struct json_w *w, const struct line *l, int64_t index)
+/* What would be accepted. */
+static void put_acceptable(struct json_w *w, const struct line *l)
+{
+    json_kv_int(w, "status", 202);
+    json_kv_text(w, "lane", l->args.lane);
+    json_kv_int(w, "priority", l->args.prio);
+}
+
+static void put_line(struct json_w *w, const struct bulk *b, const struct line *l,
+                     int64_t index)
 {
     json_open(w);
     json_kv_int(w, "index", index);
-    if (is_fine(l))
+    if (is_fine(l) && b->dry)
+        put_acceptable(w, l);
+    else if (is_fine(l))
         put_accepted(w, l);
     else
         put_refused(w, l);
     json_close(w);
+}
+
+static void put_sums(struct json_w *w, const struct bulk *b, int64_t accepted, int64_t refused)
+{
+    if (b->dry) {
+        json_kv_cstr(w, "action", "create");
+        json_kv_int(w, "count", accepted);
+        json_kv_cstr(w, "count_kind", "exact");
+    } else {
+        json_kv_int(w, "accepted", accepted);
+    }
+    json_kv_int(w, "refused", refused);
+}
+
+static const char *object_of(const struct bulk *b)
+{
+    return b->dry ? "dry_run" : "bulk";
+}
+
+static int status_of(const struct bulk *b)
+{
+    return b->dry ? 200 : 207;
 }
 
 static void answer(struct call *c)
@@ -151,28 +186,27 @@ static void answer(struct call *c)
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
     json_open(&w);
-    json_kv_cstr(&w, "object", "bulk");
+    json_kv_cstr(&w, "object", object_of(b));
     json_key(&w, "results");
     json_open_array(&w);
     for (size_t i = 0; i < b->count; i++) {
         const struct line *l = &b->lines[i];
-        put_line(&w, l, (int64_t)i);
+        put_line(&w, b, l, (int64_t)i);
         accepted += is_fine(l);
         refused += !is_fine(l);
     }
     json_close_array(&w);
-    json_kv_int(&w, "accepted", accepted);
-    json_kv_int(&w, "refused", refused);
+    put_sums(&w, b, accepted, refused);
     json_close(&w);
     buf_add_char(&body, '\n');
-    answer_json(c->request, 207, &body, NULL);
+    answer_json(c->request, status_of(b), &body, NULL);
 }
 
 static void next_piece(struct call *c);
 
 static void count_submitted(const struct bulk *b)
 {
-    for (size_t i = b->at; i < b->end; i++) {
+    for (size_t i = b->at; !b->dry && i < b->end; i++) {
         const struct line *l = &b->lines[i];
         if (is_fine(l) && !l->reply.replayed && !l->reply.existing)
             metric_add(METRIC_JOBS_SUBMITTED, 0, 1);
@@ -208,6 +242,14 @@ static size_t begin_piece(struct bulk *b)
     return n;
 }
 
+static void accept_all(struct call *c, struct bulk *b, size_t n, void (*done)(struct call *))
+{
+    if (b->dry)
+        done(c);
+    else
+        call_accept_all(c, b->ops, n, done);
+}
+
 /* Behind a look at the webhooks of the piece. How many are left to be asked for. */
 static size_t refuse_callbacks(struct call *c, struct bulk *b)
 {
@@ -229,7 +271,7 @@ static void on_callbacks(struct call *c)
     struct bulk *b = c->more;
     size_t n = refuse_callbacks(c, b);
     if (n > 0) {
-        call_accept_all(c, b->ops, n, on_piece);
+        accept_all(c, b, n, on_piece);
         return;
     }
     b->at = b->end;
@@ -245,7 +287,7 @@ static void next_piece(struct call *c)
     if (n > 0 && b->callback_count)
         callbacks_look(c, b->callbacks, b->callback_count, on_callbacks);
     else if (n > 0)
-        call_accept_all(c, b->ops, n, on_piece);
+        accept_all(c, b, n, on_piece);
     else
         answer(c);
 }
@@ -452,9 +494,8 @@ static void take_piece(struct call *c, struct flow *flow)
 static void put_last(struct json_w *w, const struct flow *flow)
 {
     json_open(w);
-    json_kv_cstr(w, "object", "bulk");
-    json_kv_int(w, "accepted", flow->accepted);
-    json_kv_int(w, "refused", flow->refused);
+    json_kv_cstr(w, "object", object_of(&flow->bulk));
+    put_sums(w, &flow->bulk, flow->accepted, flow->refused);
     json_kv_bool(w, "complete", !flow->stopped);
     if (flow->stopped) {
         json_kv_cstr(w, "code", fault_code(flow->stopped));
@@ -484,7 +525,7 @@ static void keep_lines(struct flow *flow)
     for (size_t i = 0; i < b->count; i++) {
         const struct line *l = &b->lines[i];
         struct json_w w = json_w(&out);
-        put_line(&w, l, flow->number + (int64_t)i);
+        put_line(&w, b, l, flow->number + (int64_t)i);
         buf_add_char(&out, '\n');
         flow->accepted += is_fine(l);
         flow->refused += !is_fine(l) && !is_untold(l);
@@ -517,9 +558,10 @@ static void answer_flow(struct call *c)
             "again with the same Idempotency-Key");
         return;
     }
-    request_answer_file(c->request,
-                        &(struct answer){.status = 207, .type = "application/x-ndjson"},
-                        flow->answers, 0, flow->answered);
+    request_answer_file(
+        c->request,
+        &(struct answer){.status = status_of(&flow->bulk), .type = "application/x-ndjson"},
+        flow->answers, 0, flow->answered);
     flow->answers = -1;
 }
 
@@ -558,7 +600,7 @@ static void on_flow_callbacks(struct call *c)
     struct bulk *b = &((struct flow *)c->lines)->bulk;
     size_t n = refuse_callbacks(c, b);
     if (n > 0)
-        call_accept_all(c, b->ops, n, on_flow_piece);
+        accept_all(c, b, n, on_flow_piece);
     else
         piece_over(c);
 }
@@ -573,7 +615,7 @@ static void accept_piece(struct call *c)
     if (n > 0 && b->callback_count)
         callbacks_look(c, b->callbacks, b->callback_count, on_flow_callbacks);
     else if (n > 0)
-        call_accept_all(c, b->ops, n, on_flow_piece);
+        accept_all(c, b, n, on_flow_piece);
     else
         piece_over(c);
 }
@@ -606,10 +648,12 @@ static void end_flow(void *lines)
 bool bulk_begin(struct api *a, struct request *r)
 {
     struct fault f = {0};
+    bool dry;
     struct call *c = call_new(a, r, SPAN_NONE);
-    if (!jobs_request_key(c))
+    if (!query_dry_run(r, &dry) || !jobs_request_key(c))
         return false;
     struct flow *flow = heap_new_of(struct flow);
+    flow->bulk.dry = dry;
     flow->text = BUF(TEXT_MAX);
     flow->answers = -1;
     c->lines = flow;
@@ -651,7 +695,7 @@ void bulk_create(struct api *a, struct request *r, struct span id)
     struct bulk *b = arena_get(c->op.arena, sizeof *b);
     memset(b, 0, sizeof *b);
     c->more = b;
-    if (!jobs_request_key(c) ||
+    if (!query_dry_run(r, &b->dry) || !jobs_request_key(c) ||
         !(lines ? split_lines(c, &texts, &b->count) : split_list(c, &texts, &b->count)))
         return;
     b->lines = arena_get(c->op.arena, b->count * sizeof *b->lines);

@@ -38,9 +38,10 @@ static void print_result(struct bulk *b, struct json r)
     struct span pointer = ask_text(first, "pointer");
     const char *why =
         pointer.n ? ask_shown(&b->ask, first, "detail") : ask_shown(&b->ask, r, "detail");
-    if (job.n)
+    bool taken = ask_number(r, "status") < 300;
+    if (taken)
         printf("%6lld  %3lld  %s\n", (long long)b->sent + ask_number(r, "index") + 1,
-               ask_number(r, "status"), ask_shown(&b->ask, r, "job"));
+               ask_number(r, "status"), ask_shown(&b->ask, r, job.n ? "job" : "lane"));
     else
         printf("%6lld  %3lld  %s%s%s\n", (long long)b->sent + ask_number(r, "index") + 1,
                ask_number(r, "status"), pointer.n ? ask_shown(&b->ask, first, "pointer") : "",
@@ -53,7 +54,7 @@ static int send_part(struct bulk *b, struct span lines, size_t count)
     struct ask *a = &b->ask;
     struct client_request q = {
         .method = "POST",
-        .path = "/v1/jobs/bulk",
+        .path = a->c->dry_run ? "/v1/jobs/bulk?dry_run=true" : "/v1/jobs/bulk",
         .body = lines,
         .headers = {"Content-Type: application/x-ndjson",
                     arena_fmt(a->c->arena, "Idempotency-Key: %s-%zu", b->key, b->sent)},
@@ -65,7 +66,7 @@ static int send_part(struct bulk *b, struct span lines, size_t count)
         return code;
     if (json_parse(a->parser, buf_span(&a->answer.body), &a->root, NULL))
         return service_not_ours(&a->answer);
-    b->accepted += ask_number(a->root, "accepted");
+    b->accepted += ask_number(a->root, a->c->dry_run ? "count" : "accepted");
     b->refused += ask_number(a->root, "refused");
     if (a->c->json)
         ask_print(a);
@@ -97,7 +98,7 @@ static int send_all(struct bulk *b, struct span rest)
         if (count)
             code = send_part(b, part, count);
     }
-    if (code && b->sent)
+    if (code && b->sent && !b->ask.c->dry_run)
         cli_say("%zu orders were sent; the same command with --key %s goes on", b->sent,
                 b->key);
     return code;
@@ -126,6 +127,8 @@ int bulk_run(struct cli *c)
     buf_free(&orders);
     if (code)
         return code;
-    cli_note(c, "%lld accepted, %lld refused", b.accepted, b.refused);
+    cli_note(
+        c, c->dry_run ? "%lld would be accepted, %lld refused" : "%lld accepted, %lld refused",
+        b.accepted, b.refused);
     return !b.refused ? EXIT_DONE : b.accepted ? EXIT_PARTIAL : EXIT_DATA;
 }

@@ -166,7 +166,7 @@ static const struct command commands[] = {
     {"jobs", "hold", "[JOB...]", SERVED MANY " reason ", change_many_run, "they do not start until they are released"},
     {"jobs", "release", "[JOB...]", SERVED MANY " reason ", change_many_run, "they may start"},
     {"jobs", "delete", "[JOB...]", SERVED MANY, change_many_run, "ended ones go, with all that they brought"},
-    {"jobs", "bulk", "FILE", SERVED " key ", bulk_run, "orders of a file, one a line, each accepted or refused by itself"},
+    {"jobs", "bulk", "FILE", SERVED " key dry-run ", bulk_run, "orders of a file, one a line, each accepted or refused by itself"},
     {"jobs", "attempts", "JOB", SERVED, change_run, "what became of each attempt"},
     {"jobs", "wait", "JOB...", SERVED " timeout cancel-on-interrupt exit-mask ", jobs_run, "until they have ended"},
     {"jobs", "follow", "JOB", SERVED " after cancel-on-interrupt ", follow_run, "its events as they come, until it has ended"},

@@ -1976,6 +1976,13 @@ static void jobs_are_found_by_what_they_are_and_many_are_touched_at_once(void **
                          "{\"kind\":\"profile\",\"target\":\"@esa\"}\n"),
                     NULL),
         E_OK);
+    c = CALL(server_flag(), "jobs", "bulk", path, "--dry-run");
+    expect_code(&c, 2);
+    assert_true(says(&c.out, "     1  202  default/x/normal") &&
+                says(&c.out, "     2  422  /target: ") &&
+                says(&c.err, "2 would be accepted, 1 refused"));
+    drop(&c);
+    EXPECT(0, "no such job", server_flag(), "jobs", "list", "--target", "@esa");
     c = CALL(server_flag(), "jobs", "bulk", path, "--key", "bulk-1");
     expect_code(&c, 2);
     assert_true(says(&c.out, "     1  202  job_") && says(&c.out, "     2  422  /target: ") &&

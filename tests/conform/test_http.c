@@ -1531,6 +1531,45 @@ static void only_so_many_large_bodies_are_read_at_once(void **state)
            "Content-Type: application/x-ndjson\r\nAccept: application/json\r\n", "{}\n", 207);
 }
 
+static void many_orders_are_looked_at_and_none_is_accepted(void **state)
+{
+    (void)state;
+    static const char
+        path[] = "/v1/jobs/bulk?dry_run=true",
+        list[] = "Content-Type: application/json\r\n",
+        lines[] = "Content-Type: application/x-ndjson\r\nAccept: application/x-ndjson\r\n";
+    struct reply r =
+        request("POST", path, list,
+                "[{\"kind\":\"posts\",\"target\":\"@dry\",\"tenant\":\"dry\",\"priority\":7},"
+                "{\"kind\":\"posts\",\"target\":\"no name\",\"tenant\":\"dry\"}]");
+    assert_int_equal(r.status, 200);
+    assert_true(contains(r.body,
+                         "{\"object\":\"dry_run\",\"results\":[{\"index\":0,\"status\":202,"
+                         "\"lane\":\"dry/x/normal\",\"priority\":7},"
+                         "{\"index\":1,\"status\":422,"));
+    assert_true(contains(
+        r.body, "\"action\":\"create\",\"count\":1,\"count_kind\":\"exact\",\"refused\":1}"));
+    drop(&r);
+    struct buf orders = BUF(64 * 1024); /* more than a piece */
+    for (int i = 0; i < 230; i++)
+        buf_fmt(&orders, "{\"kind\":\"posts\",\"target\":\"@d%d\",\"tenant\":\"dry\"}\n", i);
+    buf_add_char(&orders, '\0');
+    r = request("POST", path, lines, orders.p);
+    assert_int_equal(r.status, 200);
+    struct span rest = r.body, line = SPAN_NONE;
+    for (int i = 0; i < 230; i++)
+        assert_true(span_next(&rest, '\n', &line) &&
+                    contains(line, "\"lane\":\"dry/x/normal\""));
+    assert_true(span_next(&rest, '\n', &line));
+    assert_true(span_is(line, "{\"object\":\"dry_run\",\"action\":\"create\",\"count\":230,"
+                              "\"count_kind\":\"exact\",\"refused\":0,\"complete\":true}"));
+    drop(&r);
+    buf_free(&orders);
+    assert_int_equal(jobs_of("tenant=dry"), 0);
+    expect("POST", "/v1/jobs/bulk?dry_run=perhaps", list, "[]", 400);
+    expect("POST", "/v1/jobs/bulk?dry_run=perhaps", lines, "{}\n", 400);
+}
+
 static void a_reader_that_does_not_read_is_cut(void **state)
 {
     (void)state;
@@ -3002,6 +3041,7 @@ int main(void)
         cmocka_unit_test(media_are_a_list_of_their_own_and_the_result_says_how_full_it_is),
         cmocka_unit_test(a_page_leads_to_the_next_one_with_its_labels),
         cmocka_unit_test(only_so_many_large_bodies_are_read_at_once),
+        cmocka_unit_test(many_orders_are_looked_at_and_none_is_accepted),
         cmocka_unit_test(a_reader_that_does_not_read_is_cut),
         cmocka_unit_test(events_flow_and_resume_without_loss),
         cmocka_unit_test(bad_event_positions_are_refused),

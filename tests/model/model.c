@@ -767,8 +767,7 @@ struct model_reply model_finish(struct model *m, const struct model_rules *r,
     note_sign(r, lane, sign, j->seq, now);
     enum model_state to = leave(m, r, j, ending.budget, hint, now, &wait);
     if (ending.budget == MODEL_THROTTLE)
-        lane->blocked_until =
-            larger(lane->blocked_until, now + (hint ? hint : wait));
+        lane->blocked_until = larger(lane->blocked_until, now + (hint ? hint : wait));
     settle(m, r, now);
     return (struct model_reply){.word = MODEL_OK, .job = l.job, .state = to};
 }
