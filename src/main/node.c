@@ -65,6 +65,7 @@ struct node {
     struct outlook outlook;        /* as the store said last */
     enum store_check check;        /* said last */
     int64_t spool_waiting, losses; /* likewise */
+    int64_t looks;                 /* at the queue's server, of which the findings were said */
     char away[240];                /* why the store cannot be asked; empty: it can */
     bool joined, waited;           /* the store was there; it was not when the node started */
     wall started;
@@ -136,17 +137,21 @@ static void say_loss(struct node *n)
 static void say_findings(struct node *n)
 {
     struct preflight_finding found[PREFLIGHT_MOST];
-    size_t count = store_thread_findings(n->store, found);
-    for (size_t i = 0; i < count; i++)
+    int64_t looks;
+    size_t count = store_thread_findings(n->store, found, &looks);
+    for (size_t i = 0; looks != n->looks && i < count; i++)
         log_warn("store.queue", F_C("why", found[i].words));
+    n->looks = looks;
 }
 
 /* Servers of several machines may be away when this node starts. */
 static void say_joined(struct node *n)
 {
     char why[sizeof n->away];
-    if (n->joined)
+    if (n->joined) {
+        say_findings(n); /* those of a server that took over */
         return;
+    }
     n->joined = !store_thread_away(n->store, why, sizeof why);
     if (!n->joined && !n->waited)
         log_warn("store.away", F_C("why", why));

@@ -27,9 +27,19 @@ struct shared {
     bool hungry;
     struct preflight_finding findings[PREFLIGHT_MOST];
     size_t finding_count;
+    int64_t looks; /* times that there were others */
 };
 
 /* ---- one attempt ---- */
+
+static void keep_findings(struct shared *s, const struct preflight_finding *found, size_t count)
+{
+    pthread_mutex_lock(&s->lock);
+    memcpy(s->findings, found, count * sizeof *found);
+    s->finding_count = count;
+    s->looks++;
+    pthread_mutex_unlock(&s->lock);
+}
 
 /* Looks at the Redis before anything is written to it. out_passes: what is wrong with it does by itself. */
 static err check_redis(struct shared *s, bool *out_passes, struct fault *f)
@@ -42,10 +52,7 @@ static err check_redis(struct shared *s, bool *out_passes, struct fault *f)
     err e = preflight_check(&p, f);
     *out_passes = p.passes;
     s->facts = p.facts;
-    pthread_mutex_lock(&s->lock);
-    memcpy(s->findings, p.findings, p.finding_count * sizeof *p.findings);
-    s->finding_count = p.finding_count;
-    pthread_mutex_unlock(&s->lock);
+    keep_findings(s, p.findings, p.finding_count);
     return e;
 }
 
@@ -200,10 +207,22 @@ void shared_hungry(struct shared *s, bool hungry)
     pthread_mutex_unlock(&s->lock);
 }
 
-size_t shared_findings(struct shared *s, struct preflight_finding out[PREFLIGHT_MOST])
+void shared_look(struct shared *s)
+{
+    struct preflight_finding found[PREFLIGHT_MOST];
+    const struct preflight_facts *facts = s->store ? redis_facts(s->store) : NULL;
+    if (!facts || strcmp(facts->run_id, s->facts.run_id) == 0)
+        return;
+    s->facts = *facts;
+    keep_findings(s, found, preflight_judge(facts, s->config.durability, found));
+}
+
+size_t shared_findings(struct shared *s, struct preflight_finding out[PREFLIGHT_MOST],
+                       int64_t *out_looks)
 {
     pthread_mutex_lock(&s->lock);
     size_t count = s->finding_count;
+    *out_looks = s->looks;
     memcpy(out, s->findings, count * sizeof *out);
     pthread_mutex_unlock(&s->lock);
     return count;

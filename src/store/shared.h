@@ -40,5 +40,9 @@ shared_store(struct shared *s); /* lives as long as this, or until shared_join()
 
 /* Whether this machine has room for work: otherwise it leaves the call to others. Any thread. */
 void shared_hungry(struct shared *s, bool hungry);
-/* What is wrong with the Redis, though not bad enough to refuse it. Returns how many. Any thread. */
-size_t shared_findings(struct shared *s, struct preflight_finding out[PREFLIGHT_MOST]);
+/* After store_idle(): a server that took over, or was started anew, is judged like the first one; it is not refused, for
+ * jobs wait there. */
+void shared_look(struct shared *s);
+/* What is wrong with the Redis. Returns how many; out_looks: how often it was looked at so far. Any thread. */
+size_t shared_findings(struct shared *s, struct preflight_finding out[PREFLIGHT_MOST],
+                       int64_t *out_looks);

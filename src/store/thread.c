@@ -707,6 +707,8 @@ static void *thread_main(void *arg)
         }
         if (idle)
             store_idle(t->store);
+        if (idle && t->shared)
+            shared_look(t->shared);
         if (keep_up(t, &w))
             t->config.wake(t->config.wake_ctx);
     }
@@ -1002,9 +1004,10 @@ void store_thread_hungry(struct store_thread *t, bool hungry)
 }
 
 size_t store_thread_findings(struct store_thread *t,
-                             struct preflight_finding out[PREFLIGHT_MOST])
+                             struct preflight_finding out[PREFLIGHT_MOST], int64_t *out_looks)
 {
-    return t->shared ? shared_findings(t->shared, out) : 0;
+    *out_looks = 0;
+    return t->shared ? shared_findings(t->shared, out, out_looks) : 0;
 }
 
 bool store_thread_away(struct store_thread *t, char *words, size_t size)

@@ -242,9 +242,10 @@ void store_thread_post(struct store_thread *t, struct store_op *op);
 void store_thread_post_all(struct store_thread *t, struct store_op *ops, size_t n);
 /* Whether there is room for jobs here: of several machines those that have some are told of work. */
 void store_thread_hungry(struct store_thread *t, bool hungry);
-/* What is wrong with the servers of a store of several machines. Returns how many. */
+/* What is wrong with the queue's server of a store of several machines. Returns how many; out_looks: how often it was
+ * looked at so far, at the start and when another one took over. */
 size_t store_thread_findings(struct store_thread *t,
-                             struct preflight_finding out[PREFLIGHT_MOST]);
+                             struct preflight_finding out[PREFLIGHT_MOST], int64_t *out_looks);
 /* Jobs that were taken while the queue of several machines was away, after the last group. */
 struct spooling_state store_thread_spool(struct store_thread *t);
 /* What that queue was found to have lost so far. */

@@ -227,6 +227,31 @@ static void what_a_person_has_to_mend_is_said_at_the_start_and_waited_for_later(
     assert_int_equal(ask(&job), E_OK);
 }
 
+/* Of a failover's new primary nobody has seen the settings. */
+static void a_server_that_takes_over_is_judged_as_the_first_one_was(void **state)
+{
+    (void)state;
+    const char *options[] = {"--appendfsync", "no", NULL};
+    struct preflight_finding found[PREFLIGHT_MOST];
+    int64_t first, looks;
+    if (!postgres_of_group())
+        skip();
+    shared.insists = false;
+    assert_int_equal(start_node(), E_OK);
+    joined();
+    assert_int_equal(store_thread_findings(thread, found, &first), 0);
+    redis_end(redis(), SIGTERM);
+    memcpy(redis()->options, options, sizeof options);
+    redis_start(redis());
+    do {
+        redis_nap();
+    } while (store_thread_findings(thread, found, &looks) == 0);
+    assert_int_equal(looks, first + 1);
+    assert_true(found[0].refuses && strstr(found[0].words, "appendfsync is no"));
+    struct store_op job = accept_op(); /* jobs wait there: it is used all the same */
+    assert_int_equal(ask(&job), E_OK);
+}
+
 static void say(const char *verb, const char *key, const char *a, const char *b)
 {
     struct reply r;
@@ -309,6 +334,7 @@ int main(void)
         N(without_its_archive_a_node_waits_likewise),
         N(what_the_queue_knows_it_says_and_its_troubles_hold_up_no_other_duty),
         N(what_a_person_has_to_mend_is_said_at_the_start_and_waited_for_later),
+        N(a_server_that_takes_over_is_judged_as_the_first_one_was),
     };
     maker = &store_makers[1];
     return cmocka_run_group_tests(tests, postgres_group_start, postgres_group_stop);

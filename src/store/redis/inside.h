@@ -48,10 +48,9 @@ struct store {
     bool broke;    /* a script of several operations, in this group: what it wrote is there */
     bool accepted; /* a job, in this group */
     bool doubtful; /* a connection was made in between: nobody knows what WAIT would speak of */
-    char facts_of[48]; /* run id of the server that config.facts are of; empty: of the first */
-    bool confirmed;    /* the jobs of the last group are as safe as wanted */
-    mono audited;      /* the last step of the walk */
-    wall now;          /* of the last call */
+    bool confirmed;          /* the jobs of the last group are as safe as wanted */
+    mono audited;            /* the last step of the walk */
+    wall now;                /* of the last call */
     int64_t ended[OUTCOMES]; /* in this group, by outcome */
     int64_t deleted[RETAIN_LIMITS];
     int64_t last_event; /* that was heard of */

@@ -38,6 +38,8 @@ static void note_info(struct preflight_facts *facts, struct span info)
                     value = span_trim(span_cut(line, colon + 1, line.n));
         if (span_is(name, "redis_version"))
             span_copy(value, facts->version, sizeof facts->version);
+        else if (span_is(name, "run_id"))
+            span_copy(value, facts->run_id, sizeof facts->run_id);
         else if (span_is(name, "connected_slaves") && span_int(value, &n))
             facts->replicas = n;
     }

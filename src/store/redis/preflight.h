@@ -9,6 +9,7 @@ enum preflight_sync { SYNC_UNKNOWN, SYNC_ALWAYS, SYNC_EVERYSEC, SYNC_NEVER };
 struct preflight_facts {
     /* CONFIG GET is allowed there; otherwise only version and replicas are known */
     bool readable;
+    char run_id[48];     /* of the server, until it is started anew */
     char version[16];    /* "7.0.15" */
     char policy[32];     /* maxmemory-policy */
     int64_t memory_most; /* maxmemory, bytes; 0 any */

@@ -361,18 +361,26 @@ err redis_begin(struct store *s, struct fault *f)
     return E_OK;
 }
 
+/* Another server than before, or one that was started anew, has settings of its own. */
+static err know_server(struct store *s)
+{
+    struct link_state at = link_state(s->link);
+    struct preflight_facts *facts = &s->config.facts;
+    if (!facts->run_id[0]) /* those of the first are given */
+        snprintf(facts->run_id, sizeof facts->run_id, "%s", at.run_id);
+    return strcmp(facts->run_id, at.run_id) ? preflight_read(s->link, s->own, facts, NULL)
+                                            : E_OK;
+}
+
 /* What was accepted is as safe as wanted, as far as that can be known. WAIT speaks of what this connection
  * wrote: behind another one it says nothing of what came before. */
 static void make_sure(struct store *s)
 {
     struct link_state at = link_state(s->link);
-    bool another =
-        s->facts_of[0] && strcmp(s->facts_of, at.run_id) != 0; /* it has settings of its own */
-    if (another && preflight_read(s->link, s->own, &s->config.facts, NULL)) {
+    if (know_server(s)) {
         s->confirmed = false;
         return;
     }
-    snprintf(s->facts_of, sizeof s->facts_of, "%s", at.run_id);
     durability_reach(s->link, &s->config.facts, &s->config.durability, s->own, &s->confirmed);
     if (s->config.durability.wanted != DURABILITY_MEMORY)
         s->confirmed =
@@ -405,6 +413,11 @@ enum durability redis_durability(const struct store *s, bool *out_confirmed)
     return always ? DURABILITY_FSYNC : s->config.durability.wanted;
 }
 
+const struct preflight_facts *redis_facts(const struct store *s)
+{
+    return &s->config.facts;
+}
+
 bool redis_is_away(const struct store *s)
 {
     struct link_state at = link_state(s->link);
@@ -430,6 +443,9 @@ void redis_idle(struct store *s)
 {
     enum { AUDIT_MS = 1000, AT_ONCE = 50 };
     need(!s->in_group);
+    store_fresh(s);
+    if (link_state(s->link).connected)
+        (void)know_server(s); /* it is asked again */
     if (!s->history.walks && clock_mono().ms - s->audited.ms < AUDIT_MS)
         return;
     bool well = walk(s);
