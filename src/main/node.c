@@ -797,6 +797,7 @@ static err start_pool(struct node *n, struct fault *f)
                             .memory_patience_ms = SETTING(s, job, memory_patience),
                             .grace_ms = SETTING(s, job, grace),
                             .lease_ms = SETTING(s, job, lease),
+                            .fenced = SETTING_S(s, store, queue).n > 0,
                             .body_max = SETTING(s, browser, body_max),
                             .evidence = (enum evidence_keep)SETTING(s, evidence, keep),
                             .fetch_ms = SETTING(s, fetch, timeout),

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/need.h"
 #include "core/bounds.h"
+#include "core/fence.h"
 #include "core/room.h"
 #include "pool/pool.h"
 #include "pool/slot.h"
@@ -77,8 +78,12 @@ struct slot {
     struct media_call *media;      /* the one file of media that is asked for */
     enum failure_class stop_class; /* why it was told to stop; FAILURE_NONE: it was not */
     bool lease_lost, release;
-    bool taken;    /* the worker has said something since it was given the job */
-    bool watching; /* what the pack's expression says of the page is passed on */
+    /* its lease could not be renewed in time, so that it was stopped; every answer was heard before */
+    bool fenced, fence_heard;
+    struct fence fence;
+    mono asked_at, beat_at; /* when the store was asked for the lease; for its heartbeat */
+    bool taken;             /* the worker has said something since it was given the job */
+    bool watching;          /* what the pack's expression says of the page is passed on */
     uint32_t watch_call;
     err watch_failed;
     bool too_big;         /* something for the worker did not fit into a frame */
@@ -97,7 +102,7 @@ struct slot {
         enum bound broken; /* the ceiling that it is above, with so much */
         int64_t taken;
     } bounds;
-    struct timer *attempt, *stall, *grace, *beat, *look;
+    struct timer *attempt, *stall, *grace, *beat, *look, *fenced_at;
     struct buf records; /* the RECORDS frame being committed */
     bool committing, finishing, finished, beating, starting_op;
     struct finish_args ending;
@@ -191,6 +196,10 @@ void slot_bounds_look(struct slot *s);
 bool slot_bounds_spent(const struct slot *s);
 int64_t slot_bounds_bytes_left(const struct slot *s); /* INT64_MAX: any number */
 int64_t slot_navigate_ms(const struct slot *s);
+/* lease.c: the store has given one, asked for at slot->asked_at; it is renewed, or ends the job in time. */
+void slot_lease_start(struct slot *s);
+void slot_lease_on_beat(void *ctx);
+void slot_lease_on_fence(void *ctx);
 /* commit.c: FRAME_RECORDS. False: it breaks the protocol. */
 bool slot_commit(struct slot *s, const struct frame *f);
 /* media.c: FRAME_DOWNLOAD. */

@@ -140,39 +140,6 @@ static void on_stall(void *ctx)
     slot_stop(slot_of(ctx), FAILURE_STUCK, E_TIMEOUT);
 }
 
-/* ---- heartbeat ---- */
-
-static void on_beat_done(struct store_op *op)
-{
-    struct slot *s = slot_of(op->ctx);
-    s->beating = false;
-    if (op->result == E_STALE && slot_has_job(s)) {
-        s->lease_lost = true;
-        metric_add(METRIC_JOB_STALE, 0, 1);
-        slot_stop(s, FAILURE_CANCELLED, E_STALE);
-    } else if (!op->result && op->out.heartbeat.cancel) {
-        slot_stop(s, FAILURE_CANCELLED, E_CANCELLED);
-    }
-    advance(s);
-}
-
-static void on_beat(void *ctx)
-{
-    struct slot *s = slot_of(ctx);
-    if (!slot_has_job(s))
-        return;
-    timer_start(s->beat, s->pool->config.lease_ms / 3);
-    if (s->beating)
-        return;
-    s->beating = true;
-    s->beat_op = (struct store_op){.verb = STORE_HEARTBEAT,
-                                   .arena = s->beat_arena,
-                                   .on_done = on_beat_done,
-                                   .ctx = s,
-                                   .in.lease = {span_of(s->lease.id), s->lease.nonce}};
-    store_thread_post(s->pool->store, &s->beat_op);
-}
-
 /* ---- frames from the worker ---- */
 
 static struct span keep_words(struct slot *s, struct span words, size_t max)
@@ -644,7 +611,7 @@ static void on_reserved(struct store_op *op)
     log_info("job.reserved", F_C("job", s->lease.id), F_N("attempt", s->lease.attempt),
              F_N("slot", s->number), F_N("batch", s->lease.next_batch));
     move(s, SLOT_ON_JOB);
-    timer_start(s->beat, s->pool->config.lease_ms / 3);
+    slot_lease_start(s);
     if (slot_takes_jobs(s))
         open_tab(s);
     else /* whoever scaled it in meanwhile saw no lease: the job must not start now */
@@ -658,6 +625,7 @@ static void reserve(struct slot *s, enum store_needs needs, struct room_offer of
 {
     move(s, SLOT_ON_ASK);
     s->asked = needs;
+    s->asked_at = loop_now(s->pool->loop);
     s->offer = offer;
     s->reserve_op =
         (struct store_op){.verb = STORE_RESERVE,
@@ -730,6 +698,9 @@ static struct span at_step(const struct slot *s, const char *words)
     return span_of(s->step[0] && text ? text : words);
 }
 
+#define FENCED_WORDS                                                                           \
+    "its node could not reach the job store, and stopped the job before its lease ended"
+
 /* The job is over on this side, whatever the reason: write the ending, close the tab. */
 static void job_over(struct slot *s, enum failure_class failure, struct span why)
 {
@@ -743,6 +714,8 @@ static void job_over(struct slot *s, enum failure_class failure, struct span why
             why = slot_bounds_broken(s);
         else if (failure == FAILURE_RESOURCE)
             why = SPAN("the page made an event that is too large to be read");
+        else if (failure == FAILURE_CANCELLED && s->fenced)
+            why = at_step(s, FENCED_WORDS);
         else if (failure == FAILURE_CANCELLED && !s->release)
             why = SPAN("cancelled");
     }
@@ -765,8 +738,12 @@ static void job_over(struct slot *s, enum failure_class failure, struct span why
     timer_stop(s->stall);
     timer_stop(s->grace);
     timer_stop(s->look);
+    timer_stop(s->fenced_at);
     fetch_cancel(&s->fetch);
     slot_media_stop(s);
+    if (s->fenced)
+        log_info("job.let_go", F_N("slot", s->number), F_C("job", s->lease.id),
+                 F_N("unheard_ms", loop_now(s->pool->loop).ms - s->fence.asked.ms));
     move(s, SLOT_ON_OVER);
     if (!slot_pictures_start(s))
         close_tab(s);
@@ -790,6 +767,8 @@ static void clean(struct slot *s)
     s->tab_open = s->tab_closed = s->tab_gone = false;
     s->stop_class = FAILURE_NONE;
     s->lease_lost = s->release = s->finished = s->too_big = s->watching = s->taken = false;
+    s->fenced = s->fence_heard = false;
+    s->fence = (struct fence){0};
     s->watch_call = s->picture_call = 0;
     s->watch_failed = E_OK;
     s->step[0] = '\0';
@@ -1011,8 +990,9 @@ static void slot_init(struct pool *p, struct slot *s, int number)
     s->stall = timer_new(p->loop, on_stall, s, "job.stall");
     s->picture = timer_new(p->loop, on_picture_late, s, "job.picture");
     s->grace = timer_new(p->loop, on_timer_grace, s, "job.grace");
-    s->beat = timer_new(p->loop, on_beat, s, "job.heartbeat");
+    s->beat = timer_new(p->loop, slot_lease_on_beat, s, "job.heartbeat");
     s->look = timer_new(p->loop, slot_bounds_on_look, s, "job.look");
+    s->fenced_at = timer_new(p->loop, slot_lease_on_fence, s, "job.fence");
 }
 
 err pool_start(struct pool **out, struct loop *l, struct store_thread *store,
@@ -1162,6 +1142,7 @@ void pool_free(struct pool **pp)
         timer_close(&s->grace);
         timer_close(&s->beat);
         timer_close(&s->look);
+        timer_close(&s->fenced_at);
         arena_free(&s->arena);
         arena_free(&s->beat_arena);
         arena_free(&s->commit_arena);

@@ -7,7 +7,8 @@
  * the tab is closed and the store has the ending.
  *
  * Failure modes: worker dies (end of file: crash, finished, replaced), tab or browser dies (worker is
- * told, falls through), node loses the lease (E_STALE: job dropped without a word), no progress for
+ * told, falls through), node loses the lease (E_STALE: job dropped without a word), node hears nothing of its lease until
+ * that is about to end (stopped by itself, given back without blame), no progress for
  * stall_ms (stuck), attempt_ms over (timeout), cancel, shutdown (given back without blame). */
 #pragma once
 
@@ -31,6 +32,9 @@ struct pool_config {
         workers; /* workers: that there may be at most; less: as at the start */
     int64_t worker_jobs_max, worker_memory_max;
     int64_t attempt_ms, stall_ms, navigate_ms, batch_ms, grace_ms, lease_ms, body_max;
+    /* Others may take a job when its lease ends: it is stopped before (core/fence.h). A store of this process alone gives
+     * nothing away while it stands still. */
+    bool fenced;
     int64_t memory_patience_ms;  /* see core/room.h */
     enum evidence_keep evidence; /* of jobs that do not say */
     int64_t fetch_ms;            /* an answer without a browser is whole by then */

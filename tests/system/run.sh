@@ -5,7 +5,7 @@
 # begins any more: those are named and counted as left out.
 OUT=$1
 here=$(dirname "$0")
-together="nodes spool move failover media queues bounds room webhooks batches schedules cli practice dom faults drift targets evidence e2e options sessions reload volume fetch nitter fields"
+together="nodes fence spool move failover media queues bounds room webhooks batches schedules cli practice dom faults drift targets evidence e2e options sessions reload volume fetch nitter fields"
 alone="disk upgrade processes kill"
 
 if [ "$1" = --one ]; then
