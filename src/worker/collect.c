@@ -298,6 +298,12 @@ static struct span counts_of(struct collection *c, struct arena *a)
     return kept;
 }
 
+void collection_note_page(struct collection *c, int64_t added)
+{
+    bool first = c->batch == 0; /* the account, on most sites */
+    c->brought += first || added > 0 || c->filtered > c->told;
+}
+
 static err commit_to_node(struct collection *c, struct span items, struct span cursor)
 {
     page_step(&c->page, "commit");
@@ -322,6 +328,7 @@ static err commit_to_node(struct collection *c, struct span items, struct span c
     if (in.n[0] != E_OK)
         return in.n[0] > 0 && in.n[0] < E_COUNT ? (err)in.n[0] : E_PROTOCOL;
     c->have = in.n[2];
+    collection_note_page(c, in.n[1]);
     c->told = filtered;
     c->batch++;
     c->evidence.batch = c->batch;
@@ -379,16 +386,16 @@ static void note_end(struct collection *c, const struct reading *r, int64_t fres
     }
 }
 
-/* So many batches are stored, or will be with this page. A list has one page at least. */
+/* So many pages have brought something, or will have with this one. A list has one page at least. */
 static bool pages_used(const struct collection *c, int64_t more)
 {
-    return bounds_reached(&c->bounds, BOUND_PAGES, c->batch + more);
+    return bounds_reached(&c->bounds, BOUND_PAGES, c->brought + more);
 }
 
 static void end_by_pages(struct collection *c)
 {
     c->end = END_BUDGET;
-    c->page.spent = (struct spent){BOUND_PAGES, c->bounds.most[BOUND_PAGES], c->batch};
+    c->page.spent = (struct spent){BOUND_PAGES, c->bounds.most[BOUND_PAGES], c->brought};
 }
 
 err collection_spent(struct collection *c)
@@ -1013,6 +1020,7 @@ void collection_init(struct collection *c, const struct collect_order *order, st
                              .arena = a,
                              .commit = commit_to_node,
                              .batch = order->next_batch,
+                             .brought = order->next_batch,
                              .have = order->have,
                              .filtered = order->filtered,
                              .told = order->filtered,

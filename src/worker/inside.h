@@ -79,6 +79,8 @@ struct collection {
     bool logged_in;              /* the job has a session */
     enum plan_strategy strategy; /* the only one wanted */
     int64_t batch, have, claimed;
+    int64_t
+        brought; /* batches of earlier attempts, and of this one those that brought something */
     struct known known; /* by earlier jobs of the same target */
     /* enum exclude; include: to be brought in where the list lacks them */
     unsigned exclude, include;
@@ -145,6 +147,10 @@ void collection_begin(struct collection *c, const struct plan_step *step);
 void collection_conclude(struct collection *c, err e, struct collect_result *out);
 /* The same for what a page shows, in pieces: new records are committed, the rest is the caller's. */
 MUST_USE err collection_keep(struct collection *c, const struct reading *r, int64_t *out_fresh);
+/* A page is stored, with so many records that the job counts and did not have: it counts against max_pages
+ * where it brought some, or new posts that the job leaves out. What is read again in a later attempt does
+ * not; the first batch of a job always does. Before `batch` and `told` move on. */
+void collection_note_page(struct collection *c, int64_t added);
 /* Was a repost of this post read already, under an id of its own? */
 bool collection_has_repost(const struct collection *c, struct span original);
 /* Another server may know better; not where the target itself is the reason, or the job was told to end. */

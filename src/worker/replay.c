@@ -39,9 +39,12 @@ static err keep(struct collection *c, struct span items, struct span cursor)
 {
     struct again *g = again_of(c);
     struct frame_item item;
+    int64_t had = c->have;
     (void)cursor;
     while (!g->broken && frame_next_item(&items, &item) == E_OK)
         g->broken = keep_record(g, &item);
+    collection_note_page(c, c->have - had);
+    c->told = c->filtered;
     return g->broken;
 }
 

@@ -40,6 +40,7 @@ struct script {
     struct script_page pages[PAGES_MAX];
     int page_count;
     int claimed;            /* posts the profile says */
+    int known_pages;        /* the first ones bring nothing that the job does not have */
     int cancel_at, gone_at; /* page before which the job is cancelled, the tab dies; 0 never */
     int spent_at,
         refuse_at;      /* the page, fetch before which max_bytes is used up, from 1; 0 never */
@@ -290,6 +291,10 @@ static void commit(struct script *s, const struct frame *f)
             span_copy(span_cut(item.json, at, item.json.n), s->error, sizeof s->error);
     }
     s->counted += f->t[2].n > 0;
+    if (added && s->known_pages) {
+        s->known_pages--;
+        added = 0;
+    }
     if (s->limit && s->have + added > s->limit)
         added = s->limit - s->have;
     s->have += added;
@@ -878,9 +883,39 @@ static void pages_of_earlier_attempts_count(void **state)
     JOB_AGAIN(.claimed = 400, .spec = "{\"max_pages\":5}", .cursor = "c2", .have = 40,
               .page_count = 3, .pages = {{40, 20, "c3"}, {60, 20, "c4"}, {80, 20, "c5"}});
     assert_int_equal(again.end, END_BUDGET);
-    assert_int_equal(t.batches, 2); /* the account and one page: numbers 3 and 4 */
+    assert_int_equal(t.batches, 3); /* the account, which is known, and two pages */
+    assert_int_equal(t.committed, 40);
+    assert_true(reports(&again, "\"budget\":{\"name\":\"max_pages\",\"most\":5,\"used\":5}"));
     arena_free(&a);
     arena_free(&b);
+}
+
+/* The attempt before had it all stored: reading it again is not paid for again. */
+static void pages_that_bring_what_is_known_are_no_pages_of_the_budget(void **state)
+{
+    (void)state;
+    JOB(.claimed = 400, .spec = "{\"max_pages\":4}", .cursor = "~:", .have = 40,
+        .known_pages = 2, .page_count = 4,
+        .pages = {{0, 20, "c1"}, {20, 20, "c2"}, {40, 20, "c3"}, {60, 20, "c4"}});
+    assert_int_equal(r.end, END_BUDGET);
+    assert_int_equal(s.next_page, 3);
+    assert_int_equal(s.committed, 20);
+    arena_free(&a);
+}
+
+/* Else a job that leaves out all there is would read the whole list. */
+static void pages_of_new_posts_that_are_left_out_are_pages(void **state)
+{
+    (void)state;
+    JOB(.claimed = 400, .spec = "{\"max_pages\":3,\"exclude\":[\"replies\"]}", .page_count = 4,
+        .pages = {{0, 20, "c1", .replies = true},
+                  {20, 20, "c2", .replies = true},
+                  {40, 20, "c3", .replies = true},
+                  {60, 20, "c4", .replies = true}});
+    assert_int_equal(r.end, END_BUDGET);
+    assert_int_equal(s.next_page, 2);
+    assert_int_equal(s.filtered, 40);
+    arena_free(&a);
 }
 
 static void what_is_under_way_when_a_budget_ends_is_still_read(void **state)
@@ -1946,6 +1981,8 @@ int main(void)
         cmocka_unit_test(a_list_has_one_page_at_least),
         cmocka_unit_test(a_list_that_ends_with_its_last_page_is_complete),
         cmocka_unit_test(pages_of_earlier_attempts_count),
+        cmocka_unit_test(pages_that_bring_what_is_known_are_no_pages_of_the_budget),
+        cmocka_unit_test(pages_of_new_posts_that_are_left_out_are_pages),
         cmocka_unit_test(what_is_under_way_when_a_budget_ends_is_still_read),
         cmocka_unit_test(a_budget_ends_a_job_whose_page_is_silent),
         cmocka_unit_test(a_budget_that_brings_nothing_fails_for_good),
