@@ -8,7 +8,7 @@
 
 /*  X(id, "name of it in an order", its unit, in what it is counted; BUDGET or CEILING) */
 #define BOUNDS(X)                                                                              \
-    X(BOUND_PAGES, "max_pages", 1, BUDGET) /* that brought something, over all attempts */      \
+    X(BOUND_PAGES, "max_pages", 1, BUDGET) /* that brought something, over all attempts */     \
     X(BOUND_BYTES, "max_bytes", 1, BUDGET) /* from the site, over all attempts */              \
     X(BOUND_REQUESTS, "resources.max_requests", 1,                                             \
       BUDGET) /* of one attempt, as the next ones */                                           \

@@ -16,6 +16,8 @@
 
 enum {
     WEBHOOKS_MAX = 32,
+    WEBHOOKS_LOOK_MS =
+        10000, /* another node may have made the first one: how often that is looked for */
     WEBHOOK_URL = 2048, /* bytes, with the end */
     WEBHOOK_NAME = 80,
     WEBHOOK_TYPES = 1024,
@@ -121,9 +123,11 @@ struct webhook_attempt {
 struct webhooks_taken {
     struct webhook_attempt *attempts;
     size_t count;
-    int64_t next_ms; /* something is due then; INT64_MAX: nothing but what is yet to happen */
-    int64_t active;  /* webhooks that are on */
-    int64_t missed;  /* events that were gone */
+    /* Something is due then; INT64_MAX: nothing but what is yet to happen. Where none is on and another node
+     * may turn one on, which this one is not told of, in WEBHOOKS_LOOK_MS at most. */
+    int64_t next_ms;
+    int64_t active; /* webhooks that are on */
+    int64_t missed; /* events that were gone */
 };
 MUST_USE err store_webhooks_take(struct store *s, const struct webhooks_take_args *args,
                                  wall now, struct arena *a, struct webhooks_taken *out,

@@ -363,6 +363,26 @@ static void a_delivery_of_a_node_that_died_is_sent_by_another_under_its_id(void 
     assert_int_equal(again.attempts[0].number, 2);
 }
 
+/* Nobody tells it: it looks by itself, and hears of events from then on. */
+static void a_node_that_knows_no_webhook_soon_finds_the_first_one_of_another(void **state)
+{
+    (void)state;
+    struct webhooks_taken t;
+    ok(try_take(4, &t));
+    assert_int_equal(t.active, 0);
+    assert_int_equal(t.next_ms, w->now + WEBHOOKS_LOOK_MS);
+    assert_true(WEBHOOKS_LOOK_MS <= 10000);
+    int64_t looks_at = t.next_ms;
+    change_nodes();
+    hook();
+    end_job(accept_job(), FAILURE_NONE);
+    change_nodes();
+    w->now = looks_at;
+    ok(try_take(4, &t));
+    assert_int_equal(t.active, 1);
+    assert_int_equal(t.count, 1);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up_both, tear_down_both)
 
 int main(void)
@@ -373,6 +393,7 @@ int main(void)
         T(a_job_of_a_batch_whose_node_died_ends_it_on_another),
         T(s71_a_broken_index_of_a_batch_is_found_and_put_right),
         T(two_nodes_that_send_at_once_send_each_delivery_once_and_in_order),
+        T(a_node_that_knows_no_webhook_soon_finds_the_first_one_of_another),
         T(a_node_without_the_key_takes_no_delivery_and_says_so),
         T(a_delivery_of_a_node_that_died_is_sent_by_another_under_its_id),
     };

@@ -607,6 +607,8 @@ err redis_webhooks_take(struct store *s, const struct webhooks_take_args *args, 
         e = fill(s, &hooks[i], last, now, out, f);
     for (size_t i = 0; !e && i < count; i++)
         e = take_of(s, &hooks[i], args, now, a, out, f);
+    if (!count)
+        out->next_ms = now.ms + WEBHOOKS_LOOK_MS;
     out->active = (int64_t)count;
     return e;
 }
