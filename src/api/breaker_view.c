@@ -40,17 +40,17 @@ static void take_hand(struct breaker_view *out, const struct lane_view *lane)
     out->hand.until_ms = lane->breaker_forced_until_ms;
 }
 
-void breaker_of_lane(struct breaker_view *out, const struct lane_view *lane, wall now)
+void breaker_of_lane(struct breaker_view *out, const struct lane_view *lane)
 {
     const struct breaker *b = &lane->breaker;
-    struct breaker_samples samples = breaker_samples(b, now.ms);
+    struct breaker_samples samples = breaker_samples(b, lane->at_ms);
     struct buf words = BUF(BREAKER_TROUBLE - 1);
     begin(out, BREAKER_OF_QUEUE);
     span_copy(lane->name, out->key, sizeof out->key);
     snprintf(out->thing, sizeof out->thing, "/v1/queues/%.*s", SP(lane->name));
     out->state = b->state;
     out->since_ms = b->since_ms;
-    out->until_ms = b->state == BREAKER_OPEN ? to_come(b->until_ms, now) : 0;
+    out->until_ms = b->state == BREAKER_OPEN ? to_come(b->until_ms, (wall){lane->at_ms}) : 0;
     out->seen = samples.seen;
     out->bad = samples.bad;
     out->failures = b->fails;
@@ -61,7 +61,7 @@ void breaker_of_lane(struct breaker_view *out, const struct lane_view *lane, wal
     out->troubled = b->state != BREAKER_CLOSED || b->fails || b->trips || out->forced;
     out->ready = lane->ready;
     out->active = lane->active;
-    lane_breaker_trouble(&words, lane, now);
+    lane_breaker_trouble(&words, lane);
     say(out, &words);
 }
 
@@ -93,10 +93,10 @@ static void take_worst(struct breaker_view *site, const struct breaker_view *lan
         memcpy(site->trouble, lane->trouble, sizeof site->trouble);
 }
 
-void breaker_add_lane(struct breaker_view *site, const struct lane_view *lane, wall now)
+void breaker_add_lane(struct breaker_view *site, const struct lane_view *lane)
 {
     struct breaker_view one;
-    breaker_of_lane(&one, lane, now);
+    breaker_of_lane(&one, lane);
     site->queues++;
     site->open += one.state == BREAKER_OPEN;
     site->half_open += one.state == BREAKER_HALF_OPEN;

@@ -39,13 +39,13 @@ struct breaker_view {
     char thing[BREAKER_KEY + 16];    /* path of what it is of; empty: none */
 };
 
-void breaker_of_lane(struct breaker_view *out, const struct lane_view *lane, wall now);
+void breaker_of_lane(struct breaker_view *out, const struct lane_view *lane);
 void breaker_of_session(struct breaker_view *out, const struct session_view *v, wall now);
 void breaker_of_webhook(struct breaker_view *out, const struct webhook_view *v, wall now);
 void breaker_of_store(struct breaker_view *out, const struct store_trouble *t);
 /* Nothing of the site has counted anything yet; then its queues, one after the other. */
 void breaker_of_site(struct breaker_view *out, struct span site);
-void breaker_add_lane(struct breaker_view *site, const struct lane_view *lane, wall now);
+void breaker_add_lane(struct breaker_view *site, const struct lane_view *lane);
 
 void view_breaker(struct json_w *w, const struct breaker_view *b);
 /* Which limit of a webhook wins: {"object":"effective_limits","webhook":…}. fails: in a row. */

@@ -16,10 +16,10 @@ enum {
     STEP_ARENA = 1 << 20,
 };
 
-void breakers_put_lane(struct json_w *w, const struct lane_view *lane, wall now)
+void breakers_put_lane(struct json_w *w, const struct lane_view *lane)
 {
     struct breaker_view one;
-    breaker_of_lane(&one, lane, now);
+    breaker_of_lane(&one, lane);
     view_breaker(w, &one);
 }
 
@@ -92,9 +92,10 @@ static err add_to_site(struct store *s, void *ctx, const struct lane_view *lane,
 {
     struct breaker_view *site = site_of(ctx, lane->site);
     (void)s;
+    (void)now;
     (void)f;
     if (site)
-        breaker_add_lane(site, lane, now);
+        breaker_add_lane(site, lane);
     return E_OK;
 }
 
@@ -213,12 +214,11 @@ static void answer_found(struct call *c, const struct breaker_list *l)
 static void on_queues(struct call *c)
 {
     struct breaker_list *l = c->more;
-    wall now = store_thread_now(c->api->store);
     if (call_failed(c))
         return;
     for (size_t i = 0; i < c->op.out.lanes.count; i++) {
         struct breaker_view one;
-        breaker_of_lane(&one, &c->op.out.lanes.lanes[i], now);
+        breaker_of_lane(&one, &c->op.out.lanes.lanes[i]);
         add(l, &one);
     }
     if (is_full(l) || !c->op.out.lanes.next.n) {

@@ -198,7 +198,7 @@ static void add_top(struct buf *out, const struct api *a, const struct api_statu
 
 /* The queues that something holds up, each with what and until when. */
 static void add_troubled(struct buf *out, const struct lane_view *lanes, size_t count,
-                         bool more, wall now)
+                         bool more)
 {
     struct buf words = BUF(2048);
     if (!count)
@@ -209,7 +209,7 @@ static void add_troubled(struct buf *out, const struct lane_view *lanes, size_t 
         "</tr></thead><tbody>\n");
     for (size_t i = 0; i < count; i++) {
         buf_clear(&words);
-        lane_trouble(&words, &lanes[i], now);
+        lane_trouble(&words, &lanes[i]);
         buf_add_text(out, "<tr><td class=\"target\">");
         add_text(out, lanes[i].name);
         buf_add_text(out, "</td><td class=\"outcome warn\">");
@@ -281,7 +281,7 @@ static void on_lanes(struct call *c)
     struct buf text = BUF(TROUBLE_MAX);
     if (!c->op.result)
         add_troubled(&text, c->op.out.lanes.lanes, c->op.out.lanes.count,
-                     c->op.out.lanes.next.n > 0, clock_wall());
+                     c->op.out.lanes.next.n > 0);
     c->kept = text.failed ? SPAN("") : arena_keep(c->op.arena, buf_span(&text));
     buf_free(&text);
     c->op.in.jobs = (struct jobs_query){.state = -1, .limit = PAGE_JOBS};

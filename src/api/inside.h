@@ -296,7 +296,7 @@ void breakers_close(struct api *a, struct request *r, struct span lane);
 void breakers_reset(struct api *a, struct request *r, struct span lane);
 
 /* ---- breakers.c: those of all kinds; of one queue: queues.c ---- */
-void breakers_put_lane(struct json_w *w, const struct lane_view *lane, wall now);
+void breakers_put_lane(struct json_w *w, const struct lane_view *lane);
 void breakers_list(struct api *a, struct request *r, struct span id);
 void breakers_store(struct api *a, struct request *r, struct span id);
 void breakers_store_act(struct api *a, struct request *r, struct span id);

@@ -33,7 +33,7 @@ static void add_until(struct buf *out, int64_t ms)
         buf_fmt(out, " until %s", when_text((wall){ms}, when));
 }
 
-void lane_breaker_trouble(struct buf *out, const struct lane_view *lane, wall now)
+void lane_breaker_trouble(struct buf *out, const struct lane_view *lane)
 {
     if (lane->breaker.state == BREAKER_CLOSED)
         return;
@@ -46,7 +46,7 @@ void lane_breaker_trouble(struct buf *out, const struct lane_view *lane, wall no
     } else {
         buf_fmt(out, "the site failed too often in a row (opened %lld times)",
                 (long long)lane->breaker.trips);
-        if (lane->breaker.until_ms > now.ms)
+        if (lane->breaker.until_ms > lane->at_ms)
             add_until(out, lane->breaker.until_ms);
         else /* the time is over, and nothing has started since */
             buf_add_text(out, "; its next job tries whether it is back");
@@ -60,7 +60,7 @@ static void next(struct buf *out, size_t before)
         buf_add_text(out, "; ");
 }
 
-void lane_trouble(struct buf *out, const struct lane_view *lane, wall now)
+void lane_trouble(struct buf *out, const struct lane_view *lane)
 {
     size_t before = out->n;
     bool both = lane->paused && lane->closed;
@@ -72,9 +72,9 @@ void lane_trouble(struct buf *out, const struct lane_view *lane, wall now)
                  &lane->pause);
     if (lane->breaker.state != BREAKER_CLOSED) {
         next(out, before);
-        lane_breaker_trouble(out, lane, now);
+        lane_breaker_trouble(out, lane);
     }
-    if (lane->blocked_until_ms > now.ms) {
+    if (lane->blocked_until_ms > lane->at_ms) {
         next(out, before);
         buf_add_text(out, "the site asked to wait");
         add_until(out, lane->blocked_until_ms);
@@ -148,13 +148,14 @@ static void put_note(struct json_w *w, const struct lane_note *note)
     json_close(w);
 }
 
-static void put_breaker_members(struct json_w *w, const struct lane_view *lane, wall now)
+static void put_breaker_members(struct json_w *w, const struct lane_view *lane)
 {
     const struct breaker *b = &lane->breaker;
     json_kv_cstr(w, "state", breaker_state_names[b->state]);
     json_kv_int(w, "failures", b->fails);
     json_kv_int(w, "openings", b->trips);
-    view_time(w, "until", b->state == BREAKER_OPEN && b->until_ms > now.ms ? b->until_ms : 0);
+    view_time(w, "until",
+              b->state == BREAKER_OPEN && b->until_ms > lane->at_ms ? b->until_ms : 0);
     view_time(w, "by_hand_until", lane->breaker_forced_until_ms);
 }
 
@@ -166,12 +167,12 @@ static void put_link(struct json_w *w, const char *key, const char *before, stru
     buf_free(&path);
 }
 
-void view_lane(struct json_w *w, const struct lane_view *lane, wall now)
+void view_lane(struct json_w *w, const struct lane_view *lane)
 {
     struct lane_name parts = {0};
     struct buf words = BUF(SENTENCE_MAX);
     bool known = lane_name_parse(lane->name, &parts);
-    lane_trouble(&words, lane, now);
+    lane_trouble(&words, lane);
     json_open(w);
     json_kv_cstr(w, "object", "queue");
     json_kv_text(w, "name", lane->name);
@@ -194,10 +195,11 @@ void view_lane(struct json_w *w, const struct lane_view *lane, wall now)
     json_kv_bool(w, "paused", lane->paused);
     json_kv_bool(w, "closed", lane->closed);
     put_note(w, &lane->pause);
-    view_time(w, "blocked_until", lane->blocked_until_ms > now.ms ? lane->blocked_until_ms : 0);
+    view_time(w, "blocked_until",
+              lane->blocked_until_ms > lane->at_ms ? lane->blocked_until_ms : 0);
     json_key(w, "breaker");
     json_open(w);
-    put_breaker_members(w, lane, now);
+    put_breaker_members(w, lane);
     json_close(w);
     put_settings(w, "settings", &lane->settings);
     put_settings(w, "own", &lane->own);
@@ -315,10 +317,10 @@ static void put_effective_rate(struct json_w *w, const struct lane_bounds *b)
 }
 
 void view_bounds(struct json_w *w, struct span name, const struct lane_bounds *b,
-                 int64_t workers, wall now)
+                 int64_t workers)
 {
     struct buf words = BUF(SENTENCE_MAX);
-    lane_trouble(&words, &b->lane, now);
+    lane_trouble(&words, &b->lane);
     json_open(w);
     json_kv_cstr(w, "object", "effective_limits");
     json_kv_text(w, "queue", name);

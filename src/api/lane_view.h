@@ -9,14 +9,14 @@
 
 /* Of what people set of a lane: the same as long as nobody did. */
 uint64_t lane_digest(const struct lane_view *lane);
-void view_lane(struct json_w *w, const struct lane_view *lane, wall now);
+void view_lane(struct json_w *w, const struct lane_view *lane);
 void view_limit(struct json_w *w, const struct limit_view *limit); /* an object */
 
 /* What is wrong with it and until when, as one sentence; adds nothing when nothing is. */
-void lane_trouble(struct buf *out, const struct lane_view *lane, wall now);
-void lane_breaker_trouble(struct buf *out, const struct lane_view *lane,
-                          wall now); /* of its breaker alone */
+void lane_trouble(struct buf *out, const struct lane_view *lane);
+void lane_breaker_trouble(struct buf *out,
+                          const struct lane_view *lane); /* of its breaker alone */
 
 /* Which limit wins: {"object":"effective_limits",…}. workers: job processes that there are. */
 void view_bounds(struct json_w *w, struct span name, const struct lane_bounds *b,
-                 int64_t workers, wall now);
+                 int64_t workers);

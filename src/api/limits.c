@@ -189,7 +189,7 @@ static void on_bounds(struct call *c)
     int64_t workers = status.workers_idle + status.workers_busy + status.workers_starting;
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
-    view_bounds(&w, c->kept, &c->op.out.bounds, workers, clock_wall());
+    view_bounds(&w, c->kept, &c->op.out.bounds, workers);
     buf_add_char(&body, '\n');
     answer_json(c->request, 200, &body, NULL);
 }

@@ -7,7 +7,6 @@
 #include "api/view.h"
 
 #include "base/text.h"
-#include "os/clock.h"
 
 enum {
     LIST_LIMIT = 50,
@@ -46,9 +45,9 @@ static void answer_lane(struct call *c, const struct lane_view *lane)
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
     if (c->breaker)
-        breakers_put_lane(&w, lane, clock_wall());
+        breakers_put_lane(&w, lane);
     else
-        view_lane(&w, lane, clock_wall());
+        view_lane(&w, lane);
     buf_add_char(&body, '\n');
     char tag[VIEW_TAG];
     answer_json(c->request, 200, &body,
@@ -97,9 +96,8 @@ static void answer_lanes(struct call *c, const struct lane_list *l)
 {
     struct buf body = answer_buf();
     struct json_w w = view_list(&body);
-    wall now = clock_wall();
     for (size_t i = 0; i < l->count && i < l->limit; i++)
-        view_lane(&w, &l->lanes[i], now);
+        view_lane(&w, &l->lanes[i]);
     answer_list(c->request, 200, &body, &w, l->limit,
                 l->count > l->limit ? l->lanes[l->limit - 1].name : SPAN_NONE);
 }

@@ -48,6 +48,8 @@ struct lane_view {
     struct breaker breaker;
     int64_t breaker_forced_until_ms; /* set by hand until then; 0 not */
     struct hand hand;                /* by whom, as long as that is in force */
+    int64_t
+        at_ms; /* when all this was so, by the clock of the store: times above are held against it */
 };
 struct lanes_query {
     struct span after;        /* name of the last seen lane */

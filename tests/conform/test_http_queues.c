@@ -247,6 +247,24 @@ static void a_purge_cancels_what_waits_and_can_be_tried(void **state)
 
 /* ---- breakers ---- */
 
+/* Its clock is that of a server, and may be late: what it holds up is held up all the same. */
+static void what_holds_a_queue_up_is_told_by_the_clock_of_the_store(void **state)
+{
+    (void)state;
+    char text[512];
+    server.behind_ms = 3600000;
+    EXPECT("POST", "/v1/breakers/late/x/normal/open", "{\"reason\":\"drill\",\"ttl_s\":60}",
+           200, "state", "open");
+    struct answer_of a = ask("GET", "/v1/queues/late/x/normal", "");
+    member(&a.body, "breaker.until", text);
+    buf_free(&a.body);
+    wall until;
+    assert_true(when_parse(span_of(text), &until));
+    assert_in_range(until.ms, clock_wall().ms - 3600000, clock_wall().ms - 3540000);
+    EXPECT("POST", "/v1/breakers/late/x/normal/reset", "{\"reason\":\"drill\"}", 200, NULL);
+    server.behind_ms = 0;
+}
+
 static void breakers_are_held_by_hand_for_a_time(void **state)
 {
     (void)state;
@@ -463,6 +481,7 @@ int main(void)
         cmocka_unit_test(a_closed_queue_takes_no_jobs),
         cmocka_unit_test(a_purge_cancels_what_waits_and_can_be_tried),
         cmocka_unit_test(breakers_are_held_by_hand_for_a_time),
+        cmocka_unit_test(what_holds_a_queue_up_is_told_by_the_clock_of_the_store),
         cmocka_unit_test(limits_are_set_seen_and_explained),
         cmocka_unit_test(modes_say_what_they_do),
         cmocka_unit_test(a_change_needs_to_know_what_it_changes),

@@ -96,6 +96,7 @@ static err read_lane(const struct reply *r, struct arena *a, struct lane_view *o
                     .window_bad = reply_number(r, LANE_BAD)},
         .breaker_forced_until_ms =
             reply_number(r, LANE_FORCED) > now_ms ? reply_number(r, LANE_FORCED) : 0,
+        .at_ms = now_ms,
     };
     if (v.ready) {
         v.waiting = (enum waiting)reply_number(r, LANE_WAITING);

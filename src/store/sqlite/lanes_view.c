@@ -66,6 +66,7 @@ static err view_of(struct store *s, const struct store_lane *l, wall now, struct
         .blocked_until_ms = n->blocked_until_ms,
         .breaker = lanes_breaker(l, now.ms),
         .breaker_forced_until_ms = n->forced_until_ms > now.ms ? n->forced_until_ms : 0,
+        .at_ms = now.ms,
     };
     const struct {
         struct span *to;
