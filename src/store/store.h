@@ -258,6 +258,9 @@ struct reserve_args {
     const struct span *sites; /* that this worker knows; NULL all */
     size_t site_count;
 };
+/* Lanes of which no job fits, that one question looks past. Those behind them come when these have fewer such jobs, or
+ * are asked for: a node that runs nothing offers all it has. */
+enum { RESERVE_ASIDE = 64 };
 /* The next job that may start, or E_END when there is none now. */
 MUST_USE err store_reserve(struct store *s, const struct reserve_args *args, wall now,
                            struct arena *a, struct lease *out, struct fault *f);

@@ -679,6 +679,39 @@ static void s59_a_job_that_was_passed_over_is_told_and_can_be_asked_for(void **s
     assert_int_equal(l.passed_ms, 0);
 }
 
+/* As far as one question looks past queues of which nothing fits; those behind come as the ones before them start. */
+static void s59_queues_that_step_aside_hold_up_nobody_behind_as_far_as_is_promised(void **state)
+{
+    (void)state;
+    enum { MORE = 20 };
+    const struct reserve_args little = {.needs = NEEDS_PAGE, .memory_bytes = 1000},
+                              any = {.needs = NEEDS_PAGE};
+    struct lease l;
+    char name[32], small[ID_TEXT];
+    for (int i = 0; i < RESERVE_ASIDE + MORE - 1; i++) {
+        snprintf(name, sizeof name, "t%02d/normal", i);
+        struct accept_args args = job_args(new_id(), name);
+        args.memory_bytes = 4000;
+        accept_args(&args);
+        if (i == RESERVE_ASIDE - 2) { /* so many are looked past */
+            accept_many("last/normal", 1);
+            assert_int_equal(reserve_as(&little, &l), E_OK);
+            assert_true(span_is(l.lane, "last/normal"));
+        }
+    }
+    struct accept_args args = job_args(new_id(), "last/normal");
+    span_copy(args.id, small, sizeof small);
+    accept_args(&args);
+    int started = 0;
+    while (reserve_as(&little, &l) == E_END) {
+        assert_int_equal(reserve_as(&any, &l), E_OK);
+        if (strcmp(l.id, small) == 0)
+            return; /* its turn has come among all of them */
+        assert_true(++started <= MORE);
+    }
+    assert_string_equal(l.id, small);
+}
+
 static void s83_runnable_counts_what_nothing_but_workers_holds_up(void **state)
 {
     (void)state;
@@ -722,6 +755,7 @@ static const struct CMUnitTest tests[] = {
     S(s58_one_job_wakes_one_of_ten_thousand),
     S(s59_a_worker_gets_only_what_it_knows_and_the_rest_is_neither_taken_nor_charged),
     S(s59_a_job_that_does_not_fit_holds_up_nobody_behind_it),
+    S(s59_queues_that_step_aside_hold_up_nobody_behind_as_far_as_is_promised),
     S(s59_a_job_that_was_passed_over_is_told_and_can_be_asked_for),
     S(s83_runnable_counts_what_nothing_but_workers_holds_up),
 };

@@ -15,8 +15,6 @@ struct secret_key;
 enum {
     TENANT_WEIGHT = 100,
     REAP_MAX = 64,
-    /* lanes of which no job fits a worker, looked at for one question */
-    ASIDE_MAX = 64,
     /* jobs of a lane, of each kind of needs, of which one is to fit; of all lanes for one question, but their first ones */
     PEEK_MAX = 16,
     PEEKS_MAX = 128,

@@ -128,10 +128,10 @@ static err find_session(struct store *s, struct store_lane *l, struct head *h, w
 static err choose(struct store *s, const struct reserve_args *a, wall now, struct look *look,
                   struct store_lane **out, struct head *out_head, struct fault *f)
 {
-    struct store_lane *aside[ASIDE_MAX], *l;
+    struct store_lane *aside[RESERVE_ASIDE], *l;
     size_t count = 0;
     err e = E_END;
-    while (e == E_END && count < ASIDE_MAX && (l = lanes_pick(s, a->needs, now.ms))) {
+    while (e == E_END && count < RESERVE_ASIDE && (l = lanes_pick(s, a->needs, now.ms))) {
         if (knows_site(a, l)) {
             e = first_of(s, a, l, look, out_head, f);
             if (!e) {
