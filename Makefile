@@ -174,6 +174,9 @@ soak: build ## 500 jobs one after the other: nothing grows
 versions: build ## this version and an earlier one (FROM: a commit; the one before the stores last changed) on one store, in turn and side by side
 	@OLD=$$(tools/earlier.sh $(FROM)) && OLD=$$OLD tests/system/versions.sh $(OUT)
 
+nodes: build ## four nodes, 400 jobs, for three minutes one of the nodes, Redis or PostgreSQL is killed every five seconds or so
+	@NODES="north south east west" NODES_JOBS=400 KILLS=30 REST=3 tests/system/nodes.sh $(OUT)
+
 volume: build ## 125 250 posts of 500 accounts by capture and by dom, compared with the truth
 	@ACCOUNTS=500 STEP=1 SECONDS_MAX=7200 tests/system/volume.sh $(OUT)
 
@@ -199,4 +202,4 @@ install: build ## into PREFIX (/usr/local)
 clean: ## remove what was built
 	rm -rf out
 
-.PHONY: reference help setup build demo run lint tidy fmt unit conform model fixtures crash mutants fuzzers fuzz system check soak versions volume bench sim sim-rest install clean
+.PHONY: reference help setup build demo run lint tidy fmt unit conform model fixtures crash mutants fuzzers fuzz system check soak versions nodes volume bench sim sim-rest install clean

@@ -151,6 +151,7 @@ BOTH='
     by: (if $post.kind == "repost" then $post.author.screen_name else null end)};
   def ours: shown + {kind, pinned: .is_pinned, by: (.reposted_by.screen_name // null)};'
 normal() { jq -cS "$MEMBERS post" | sort; }
+normal_users() { jq -cS "$MEMBERS user" | sort; }
 
 truth_path() { # KIND TARGET [LIMIT]
     local path

@@ -1,13 +1,14 @@
 #!/bin/bash
-# Nodes on one machine share a Redis and a PostgreSQL: NODES_JOBS (200) jobs over NODES (north south), KILLS (8) times one
-# of VICTIMS (the nodes, redis, postgres) killed at random. Every job ends, records equal the truth, nothing is there
+# Nodes on one machine share a Redis and a PostgreSQL: NODES_JOBS (200) jobs of all kinds and priorities over NODES (north
+# south), KILLS (8) times one of VICTIMS (the nodes, redis, postgres) is killed, REST (1) to twice as many seconds after all is up
+# again. Every job ends, records equal the truth, nothing is there
 # twice, limits hold. OUT_NODE (OUT_south, ...): programs of this node, where they are others than those of the test: an
 # earlier version beside a new one. Among them is a batch that one node begins and the other goes on with and seals: its callbacks come
 # once, and a receiver hears of it under one id, whichever node tells it.
 OUT=$1
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/servers.sh"
-JOBS=${NODES_JOBS:-200} KILLS=${KILLS:-8} MAX_ACTIVE=5
+JOBS=${NODES_JOBS:-200} KILLS=${KILLS:-8} REST_LOOKS=$((20 * ${REST:-1})) MAX_ACTIVE=5
 read -ra NODES <<<"${NODES:-north south}"
 read -ra VICTIMS <<<"${VICTIMS:-${NODES[*]} redis postgres}"
 declare -A PIDS
@@ -115,9 +116,9 @@ node_states() { node_call "$1" http://fulmar/v1/nodes | jq -r '[.data[] | .name 
 all_up() { [ "$(node_states "$1")" = "$(printf '%s up\n' "${NODES[@]}" | sort | paste -sd, | sed 's/,/, /g')" ]; }
 for node in "${NODES[@]}"; do wait_until 20 "$node knows all nodes ($(node_states "$node"))" all_up "$node"; done
 
-order() { # NODE KIND TARGET LIMIT → id
+order() { # NODE KIND TARGET LIMIT [PRIORITY] → id
     node_call "$1" -H 'Content-Type: application/json' http://fulmar/v1/jobs \
-        -d "{\"kind\":\"$2\",\"target\":\"$3\",\"limit\":$4,\"evidence\":\"never\"}" | jq -r '.id // empty'
+        -d "{\"kind\":\"$2\",\"target\":\"$3\",\"limit\":$4,\"evidence\":\"never\",\"priority\":${5:-5}}" | jq -r '.id // empty'
 }
 left() { # NODE → jobs that have not ended
     node_call "$1" http://fulmar/metrics 2>/dev/null |
@@ -135,12 +136,17 @@ say "nodes: a node whose Redis stands still says so, and goes on by itself"
 
 # ---- many jobs
 
-declare -a ids targets limits
+declare -a ids kinds targets limits
 began=$(date +%s%N)
 for ((i = 0; i < JOBS; i++)); do
     node=$(node_of "$i")
-    targets[i]="@practice_$((10 + i % 90))" limits[i]=$((1 + i * 7919 % 60))
-    ids[i]=$(order "$node" posts "${targets[i]}" "${limits[i]}")
+    kinds[i]=posts targets[i]="@practice_$((10 + i % 90))" limits[i]=$((1 + i * 7919 % 60))
+    case $((i % 10)) in
+    3 | 7) kinds[i]=hashtag targets[i]="#practice_$((10 + i % 70))" ;;
+    5) kinds[i]=search targets[i]="from:practice_$((10 + i % 90))" ;;
+    9) kinds[i]=profile limits[i]=null ;;
+    esac
+    ids[i]=$(order "$node" "${kinds[i]}" "${targets[i]}" "${limits[i]}" $((i * 3 % 10)))
     [ -n "${ids[i]}" ] || die "job $i was not accepted by $node"
     # Where it was not given it is known as well.
     [ $((i % 20)) != 0 ] || [ "$(node_call "$(node_of $((i + 1)))" "http://fulmar/v1/jobs/${ids[i]}" | jq -r .id)" = "${ids[i]}" ] ||
@@ -183,7 +189,7 @@ all_ended() {
 declare -A killed longest
 for ((k = 0; k < KILLS; k++)); do
     victim=${VICTIMS[k % ${#VICTIMS[@]}]}
-    for _ in $(seq $((20 + RANDOM % 20))); do look_at_lane; sleep 0.05; done
+    for _ in $(seq $((REST_LOOKS + RANDOM % REST_LOOKS))); do look_at_lane; sleep 0.05; done
     all_ended && break
     killed[$victim]=$((${killed[$victim]:-0} + 1))
     struck=$(date +%s%N)
@@ -217,16 +223,20 @@ bad=0 posts=0
 for ((i = 0; i < JOBS; i++)); do
     node=$(node_of $((i + 1))) # not the one that took the order
     state=$(node_call "$node" "http://fulmar/v1/jobs/${ids[i]}" | jq -r .state)
-    curl -sS "$SITE/$(truth_path posts "${targets[i]}" "${limits[i]}")" | normal >"$WORK/truth"
-    node_call "$node" "http://fulmar/v1/jobs/${ids[i]}/posts" | normal >"$WORK/got"
+    case ${kinds[i]} in
+    profile) records=users form=normal_users whole="" ;;
+    *) records=posts form=normal whole=${limits[i]} ;;
+    esac
+    curl -sS "$SITE/$(truth_path "${kinds[i]}" "${targets[i]}" $whole)" | $form >"$WORK/truth"
+    node_call "$node" "http://fulmar/v1/jobs/${ids[i]}/$records" | $form >"$WORK/got"
     if [ "$state" != succeeded ] || ! cmp -s "$WORK/truth" "$WORK/got"; then
         bad=$((bad + 1))
-        say "job ${ids[i]} ${targets[i]}: $state, $(wc -l <"$WORK/got") posts, truth $(wc -l <"$WORK/truth")"
+        say "job ${ids[i]} ${kinds[i]} ${targets[i]}: $state, $(wc -l <"$WORK/got") records, truth $(wc -l <"$WORK/truth")"
     fi
-    posts=$((posts + $(wc -l <"$WORK/got")))
+    [ $records = users ] || posts=$((posts + $(wc -l <"$WORK/got")))
 done
 [ $bad = 0 ] || die "$bad of $JOBS jobs differ from the truth"
-say "nodes: $JOBS jobs on ${#NODES[@]} nodes, killed on the way: $(for v in "${!killed[@]}"; do printf '%s %s times, ' "$v" "${killed[$v]}"; done)all ended within $((took / 1000)) s, $posts posts equal the truth"
+say "nodes: $JOBS jobs of $(printf '%s\n' "${kinds[@]}" | sort -u | wc -l) kinds on ${#NODES[@]} nodes, killed on the way: $(for v in "${!killed[@]}"; do printf '%s %s times, ' "$v" "${killed[$v]}"; done)all ended within $((took / 1000)) s, $posts posts equal the truth"
 say "nodes: everything was up again within $(for v in "${!longest[@]}"; do printf '%s ms (%s) ' "${longest[$v]}" "$v"; done)"
 say "nodes: at most $most_active of $MAX_ACTIVE jobs of the lane at once"
 

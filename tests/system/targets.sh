@@ -135,8 +135,8 @@ wait_until 60 "the first accounts are there" some_users
 kill_workers
 wait_job "$id" 120
 [ "$(job "$id" | jq -c '[.verdict,.attempts.crashed]')" = '["complete",1]' ] || die "after the kill: $(job "$id" | jq -c '{state,verdict,failure,attempts}')"
-curl -sS "$SITE/truth/followers/practice_700" | jq -cS "$MEMBERS user" | sort >"$WORK/truth"
-call "http://fulmar/v1/jobs/$id/users" | jq -cS "$MEMBERS user" | sort >"$WORK/got"
+curl -sS "$SITE/truth/followers/practice_700" | normal_users >"$WORK/truth"
+call "http://fulmar/v1/jobs/$id/users" | normal_users >"$WORK/got"
 cmp -s "$WORK/truth" "$WORK/got" || die "after the kill: $(wc -l <"$WORK/got") users, truth $(wc -l <"$WORK/truth")"
 [ "$(job "$id" | jq .report.pages)" -lt 14 ] || die "the row was read from its start again"
 
