@@ -5,14 +5,21 @@
 
 enum { HOST_MAX = 253 };
 
+static bool is_of(struct span text, const char *signs)
+{
+    for (size_t i = 0; i < text.n; i++)
+        if (!text.p[i] || !strchr(signs, text.p[i]))
+            return false;
+    return text.n > 0;
+}
+
 bool domain_host_valid(struct span host)
 {
-    for (size_t i = 0; i < host.n; i++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]",
-                    host.p[i]) ||
-            !host.p[i])
-            return false;
-    return host.n > 0 && host.n <= HOST_MAX;
+    if (host.n > HOST_MAX)
+        return false;
+    if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
+        return is_of(span_cut(host, 1, host.n - 2), "0123456789abcdefABCDEF:.");
+    return is_of(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_");
 }
 
 static bool is_pattern(struct span text)
@@ -24,6 +31,8 @@ static bool read_rule(struct span word, struct domain_rule *out)
 {
     size_t at = span_find_char(word, '=');
     out->pattern = span_cut(word, 0, at);
+    if (out->pattern.n > 1 && span_ends(out->pattern, SPAN(".")))
+        out->pattern.n--; /* the root's name, which no URL needs */
     return at < word.n && is_pattern(out->pattern) &&
            when_duration(span_cut(word, at + 1, word.n), &out->every_ms) && out->every_ms > 0 &&
            out->every_ms <= DOMAIN_EVERY_MAX_MS;

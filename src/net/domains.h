@@ -16,7 +16,7 @@ struct domain_rules {
     size_t count;
 };
 
-/* Whether it could be a host: a name, or an address with or without brackets. */
+/* Whether it could be a host as a URL has it: a name, an address, one of IPv6 in brackets; without a port. */
 bool domain_host_valid(struct span host);
 /* Words separated by spaces. E_CONFIG names the one that is none. */
 MUST_USE err domain_rules_read(struct span words, struct domain_rules *out, struct fault *f);

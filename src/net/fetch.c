@@ -80,7 +80,9 @@ struct fetch {
     CURL *easy; /* NULL while it waits for its turn */
     struct timer *turn;
     mono deadline;
-    int64_t left_ms; /* of timeout_ms, while it waits for its turn */
+    int64_t left_ms;       /* of timeout_ms, while it waits for its turn */
+    uint64_t place;        /* where it waits */
+    mono turn_at, next_at; /* its turn there, and the one behind it */
     int64_t interval_ms;
     int redirects;
     struct buf head, body;
@@ -94,6 +96,8 @@ struct fetch {
     void *ctx;
 };
 
+static const char TURN_FAR[] =
+    "its turn is too far off: others wait for it, or it asked to be left alone";
 static void advance(struct fetcher *fr);
 
 /* ---- where a request may go ---- */
@@ -228,8 +232,11 @@ static void detach(struct fetch *r)
     r->easy = NULL;
 }
 
+static void give_turn_back(struct fetch *r);
+
 static void drop(struct fetch *r)
 {
+    give_turn_back(r);
     detach(r);
     list_remove(&r->node);
     timer_close(&r->turn);
@@ -493,15 +500,35 @@ static struct place *place_of(struct fetcher *fr, const struct origin *o)
     return p;
 }
 
-/* How long it has to wait for its turn at the origin; the turn is then taken. */
-static int64_t take_turn(struct fetcher *fr, const struct origin *o, int64_t interval_ms)
+/* Its turn at the origin is taken, unless that is too far off. */
+static bool take_turn(struct fetch *r, const struct origin *o)
 {
+    struct fetcher *fr = r->owner;
     mono now = loop_now(fr->loop);
     struct place *p = place_of(fr, o);
     int64_t wait = mono_left(p->next, now);
-    int64_t every_ms = domain_every_ms(fr->config.domains, span_of(o->host), interval_ms);
-    p->next = mono_add(wait > 0 ? p->next : now, every_ms);
-    return wait > 0 ? wait : 0;
+    if (r->q.turn_most_ms > 0 && wait > r->q.turn_most_ms)
+        return false;
+    r->place = p->origin;
+    r->turn_at = wait > 0 ? p->next : now;
+    p->next = r->next_at = mono_add(
+        r->turn_at, domain_every_ms(fr->config.domains, span_of(o->host), r->interval_ms));
+    timer_start(r->turn, wait > 0 ? wait : 0);
+    return true;
+}
+
+int64_t fetch_turn_ms(const struct fetch *r)
+{
+    return timer_on(r->turn) ? mono_left(r->turn_at, loop_now(r->owner->loop)) : 0;
+}
+
+static void give_turn_back(struct fetch *r)
+{
+    const struct place *known =
+        timer_on(r->turn) && !r->found ? known_place(r->owner, r->place) : NULL;
+    struct place *p = known ? &r->owner->places[known - r->owner->places] : NULL;
+    if (p && p->next.ms == r->next_at.ms)
+        p->next = r->turn_at;
 }
 
 void fetcher_rest(struct fetcher *fr, struct span url, int64_t ms)
@@ -598,7 +625,8 @@ static void redirected(struct fetch *r, const char *to)
     curl_url_cleanup(r->url);
     r->url = u;
     r->left_ms = mono_left(r->deadline, clock_mono());
-    timer_start(r->turn, take_turn(r->owner, &next, r->interval_ms));
+    if (!take_turn(r, &next))
+        failed(r, E_THROTTLED, TURN_FAR, "");
 }
 
 static err refusal(const char *reason)
@@ -707,7 +735,12 @@ err fetch_start(struct fetch **out, struct fetcher *fr, const struct fetch_reque
     r->found = q->keep_ms > 0 ? kept_find(fr, r->q.url.p) : NULL;
     list_add(&fr->requests, &r->node);
     r->interval_ms = q->interval_ms > 0 ? q->interval_ms : fr->config.interval_ms;
-    timer_start(r->turn, r->found ? 0 : take_turn(fr, &to, r->interval_ms));
+    if (r->found) {
+        timer_start(r->turn, 0);
+    } else if (!take_turn(r, &to)) {
+        drop(r);
+        return fail(f, E_THROTTLED, "%.80s: %s", to.host, TURN_FAR);
+    }
     *out = r;
     return E_OK;
 }

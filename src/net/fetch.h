@@ -9,7 +9,9 @@
  * TLS is verified here, so egress carries only sealed bytes. No cookies but those that a request brings, no credentials, no proxy
  * from the environment, no name is resolved here.
  *
- * Failure modes: not allowed by the request or by egress (E_DENIED), redirected to where it may not go
+ * A request that is dropped before its turn gives that back, unless somebody has the next one already.
+ *
+ * Failure modes: not allowed by the request or by egress (E_DENIED), its turn is too far off (E_THROTTLED), redirected to where it may not go
  * or too often (E_SHAPE), no connection, cut or bad TLS
  * (E_NET), the whole answer is not there by timeout_ms, however it trickles (E_TIMEOUT), more bytes
  * after decoding than body_max, or more than 64 KiB of head (E_TOO_BIG), egress ends (E_NET). Any
@@ -49,7 +51,9 @@ struct fetch_sink {
 enum { FETCH_HEADERS = 6 };
 struct fetch_request {
     struct span url;
-    int64_t timeout_ms;       /* for the whole answer, from the moment it is its turn */
+    int64_t timeout_ms; /* for the whole answer, from the moment it is its turn */
+    int64_t
+        turn_most_ms; /* it does not wait longer for its turn: E_THROTTLED; 0: as long as it takes */
     struct span origin;       /* "https://host", "http://127.0.0.1:8471" */
     const struct span *hosts; /* patterns as in egress_config; borrowed until the end */
     size_t host_count;
@@ -78,11 +82,13 @@ struct fetch_answer {
 /* Value of a header in the lines of a head; empty when it is not there. */
 struct span fetch_header(struct span head, struct span name);
 
-/* E_DENIED, E_BAD_INPUT: never starts. on_done comes once, and the request is gone with it. */
+/* E_DENIED, E_BAD_INPUT, E_THROTTLED: never starts. on_done comes once, and the request is gone with it. */
 MUST_USE err fetch_start(struct fetch **out, struct fetcher *fr, const struct fetch_request *q,
                          void (*on_done)(void *ctx, const struct fetch_answer *a), void *ctx,
                          struct fault *f);
 void fetch_cancel(struct fetch **r); /* NULL inside is fine */
+/* How long it waits for its turn still; 0: it is under way. */
+int64_t fetch_turn_ms(const struct fetch *r);
 
 /* Nothing more goes to the origin of this URL for so long. */
 void fetcher_rest(struct fetcher *fr, struct span url, int64_t ms);

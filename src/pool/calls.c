@@ -6,12 +6,29 @@
 #include "os/faults.h"
 #include "wire/cookies.h"
 
-enum { ROBOTS_KEEP_MS = 24 * 3600 * 1000 /* RFC 9309: not longer */ };
+enum {
+    ROBOTS_KEEP_MS = 24 * 3600 * 1000, /* RFC 9309: not longer */
+    TURN_MOST_MS =
+        240 * 1000, /* a host whose turn is later is not waited for; the worker waits longer */
+};
+
+static int64_t stall_ms(const struct slot *s)
+{
+    return s->lease.stall_ms ? s->lease.stall_ms : s->pool->config.stall_ms;
+}
 
 void slot_progress(struct slot *s)
 {
     if (slot_has_job(s))
-        timer_start(s->stall, s->lease.stall_ms ? s->lease.stall_ms : s->pool->config.stall_ms);
+        timer_start(s->stall, stall_ms(s));
+}
+
+bool slot_waits_for_turn(struct slot *s)
+{
+    int64_t turn_ms = s->fetch ? fetch_turn_ms(s->fetch) : 0;
+    if (turn_ms > 0)
+        timer_start(s->stall, turn_ms + stall_ms(s));
+    return turn_ms > 0;
 }
 
 /* ---- of its tab ---- */
@@ -197,7 +214,8 @@ static void on_fetched(void *ctx, const struct fetch_answer *a)
 static err start_media_robots(struct slot *s, const struct frame *f, struct fault *why)
 {
     struct buf url = BUF(4096);
-    struct fetch_request q = {.timeout_ms = f->n[1], .keep_ms = ROBOTS_KEEP_MS};
+    struct fetch_request q = {
+        .timeout_ms = f->n[1], .turn_most_ms = TURN_MOST_MS, .keep_ms = ROBOTS_KEEP_MS};
     struct span origin = media_origin(f->t[1]);
     if (!slot_wants_media(s) ||
         !pack_media_origin(s->site.pack, origin,
@@ -232,7 +250,8 @@ static struct span instance_of(const struct slot *s, struct span url)
 static err start_fetch(struct slot *s, const struct frame *f, struct fault *why)
 {
     struct buf base = BUF(4096);
-    struct fetch_request q = {.url = f->t[1], .timeout_ms = f->n[1]};
+    struct fetch_request q = {
+        .url = f->t[1], .timeout_ms = f->n[1], .turn_most_ms = TURN_MOST_MS};
     if (s->fetch)
         return fail(why, E_BUSY, "one request at a time");
     if (slot_bounds_spent(s))

@@ -160,6 +160,8 @@ static inline bool slot_store_cannot(err e)
 void slot_tell(struct slot *s, const struct frame *f);
 /* Progress was made: the stall clock starts over. */
 void slot_progress(struct slot *s);
+/* A request of its waits for its turn at a host, which is no standstill: the stall clock goes on behind that. */
+bool slot_waits_for_turn(struct slot *s);
 /* The one function that moves a slot on; safe to call at any time. */
 void slot_advance(struct slot *s);
 /* meter.c: a lease begins; its worker is in a step; its page is there; it asked the site without one; its page did. */

@@ -137,7 +137,9 @@ static void on_attempt_over(void *ctx)
 
 static void on_stall(void *ctx)
 {
-    slot_stop(slot_of(ctx), FAILURE_STUCK, E_TIMEOUT);
+    struct slot *s = slot_of(ctx);
+    if (!slot_waits_for_turn(s))
+        slot_stop(s, FAILURE_STUCK, E_TIMEOUT);
 }
 
 /* ---- frames from the worker ---- */

@@ -304,10 +304,21 @@ for mib in 1024 64; do
     bluesky | table
 done
 
+# ---- to wait for a turn at a host is no standstill, and costs no attempt ----
+
+stop_service
+sed -i 's/interval: 400ms/interval: 0ms\n  domains: ["127.0.0.1=3s"]/; s/fail_max: 2/fail_max: 1\n  stall_timeout: 1500ms/' "$WORK/fulmar.yaml"
+start_service
+before=$(asked '/robots.txt')
+id=$(order bluesky profile @alice.test)
+wait_job "$id" 30
+expect "$id" '[.state, .attempts.started] | join(" ")' "succeeded 1" "a profile that had to wait for its turn"
+[ "$(asked '/robots.txt')" = $((before + 1)) ] || die "there was nothing to wait for"
+
 # ---- robots.txt that says no ----
 
 stop_service
-sed -i 's/interval: 400ms/interval: 0ms/' "$WORK/fulmar.yaml"
+sed -i '/domains:/d; s/fail_max: 1/fail_max: 2/; /stall_timeout/d' "$WORK/fulmar.yaml"
 printf 'User-agent: *\nDisallow: /xrpc/\n' >"$WORK/robots.txt"
 { echo "/robots.txt 200 $WORK/robots.txt"; bluesky; } | table
 start_service

@@ -266,6 +266,11 @@ static void the_slowest_rule_that_matches_a_host_holds(void **state)
     assert_int_equal(domain_every_ms(&r, SPAN("myexample.org"), 500), 500);
     assert_int_equal(domain_every_ms(NULL, SPAN("example.org"), 500), 500);
     assert_null(domain_rule_of(&r, SPAN("example.com")));
+    /* As a URL's host is spelled. */
+    assert_int_equal(domain_rules_read(SPAN("[::1]=5s example.org.=3s"), &r, NULL), E_OK);
+    assert_int_equal(domain_every_ms(&r, SPAN("[::1]"), 0), 5000);
+    assert_int_equal(domain_every_ms(&r, SPAN("example.org."), 0), 3000);
+    assert_int_equal(domain_every_ms(&r, SPAN("example.org"), 0), 3000);
     assert_int_equal(domain_rules_read(SPAN(""), &r, NULL), E_OK);
     assert_int_equal(r.count, 0);
 }
@@ -277,7 +282,9 @@ static void a_rule_that_is_none_is_named_and_changes_nothing(void **state)
                                         "example.org=",    "example.org=fast",
                                         "exa mple.org=1s", "example.org=0s",
                                         "example.org=2h",  "*=1s",
-                                        "a*.org=1s",       "http://example.org=1s"};
+                                        "a*.org=1s",       "http://example.org=1s",
+                                        "h.org:8080=1s",   "::1=1s",
+                                        "[::1=1s",         "[h.org]:1=1s"};
     struct domain_rules r = {.count = 7};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct fault f = {0};

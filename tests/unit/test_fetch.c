@@ -399,6 +399,42 @@ static void turns(void **state)
     open_fetcher(0);
 }
 
+static void
+a_turn_that_is_not_used_is_given_back_and_one_too_far_off_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct fetch *r = NULL, *behind = NULL;
+    char url[100];
+    snprintf(url, sizeof url, "%s/ok", origin_text);
+    struct fetch_request q = {
+        .url = span_of(url), .timeout_ms = 3000, .origin = span_of(origin_text)};
+    fetcher_free(&world.fetcher);
+    open_fetcher(60000);
+    assert_int_equal(ask("/ok", 3000), E_OK);
+    int64_t turn = fetcher_turn_ms(world.fetcher, q.url);
+    assert_true(turn > 50000);
+    /* Whoever goes away before its turn leaves it to the next one, */
+    assert_int_equal(fetch_start(&r, world.fetcher, &q, on_done, NULL, NULL), E_OK);
+    assert_true(fetch_turn_ms(r) > 50000);
+    assert_true(fetcher_turn_ms(world.fetcher, q.url) > turn + 50000);
+    fetch_cancel(&r);
+    assert_true(fetcher_turn_ms(world.fetcher, q.url) <= turn);
+    /* unless that one has a turn of its own already: never is a host asked too soon. */
+    assert_int_equal(fetch_start(&r, world.fetcher, &q, on_done, NULL, NULL), E_OK);
+    assert_int_equal(fetch_start(&behind, world.fetcher, &q, on_done, NULL, NULL), E_OK);
+    fetch_cancel(&r);
+    assert_true(fetcher_turn_ms(world.fetcher, q.url) > turn + 110000);
+    fetch_cancel(&behind);
+    struct fault f = {0};
+    q.turn_most_ms = 10000;
+    turn = fetcher_turn_ms(world.fetcher, q.url);
+    assert_int_equal(fetch_start(&r, world.fetcher, &q, on_done, NULL, &f), E_THROTTLED);
+    assert_non_null(strstr(f.words, "127.0.0.1: its turn is too far off"));
+    assert_true(fetcher_turn_ms(world.fetcher, q.url) <= turn);
+    fetcher_free(&world.fetcher);
+    open_fetcher(0);
+}
+
 static void on_stuck(void *ctx, const struct fetch_answer *a)
 {
     struct fetch **r = ctx;
@@ -562,6 +598,8 @@ int main(void)
         cmocka_unit_test(sealed),
         cmocka_unit_test(keeps),
         cmocka_unit_test(turns),
+        cmocka_unit_test(
+            a_turn_that_is_not_used_is_given_back_and_one_too_far_off_is_not_waited_for),
         cmocka_unit_test(cancels),
         cmocka_unit_test(hosts_are_apart),
         cmocka_unit_test(forged),
