@@ -34,6 +34,7 @@ struct request {
     const void *route; /* of whoever answers; set in on_head */
     int64_t body_max;  /* of the configuration; may be raised in on_head */
     bool large;        /* of whoever answers: it counts as one with a large body */
+    bool picked; /* likewise: the rows of its list have no other members than those asked for */
     /* Of whoever answers, set in on_head: takes of the body what it can, as it comes; 0: nothing before request_more().
      * Minds body_max itself, since it may have done something already. NULL: the body is kept whole. */
     size_t (*take)(struct request *r, struct span bytes);

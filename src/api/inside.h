@@ -15,6 +15,9 @@
 
 enum {
     ANSWER_MAX = 4 * 1024 * 1024,
+    WRITTEN_BYTES =
+        1
+        << 20, /* of the jobs of a list, before what was not asked for is left out: behind it no further row begins */
     LIST_BYTES = ANSWER_MAX - ANSWER_MAX / 8, /* of a list: behind it no further row begins */
     PAGE_BYTES = 256 * 1024,                  /* of a stream's page */
     EVENT_STREAMS_MAX = 200,

@@ -163,7 +163,17 @@ static void on_page(struct call *c)
         return;
     }
     struct buf body = answer_buf();
+    struct span text;
     add_lines(&body, c);
+    if (buf_end(&body, &text)) {
+        buf_free(&body);
+        answer_problem(
+            c->request, 500, "internal",
+            "these lines are larger than %d bytes: ask for fewer with limit, or for all of "
+            "them as a stream, without limit",
+            ANSWER_MAX);
+        return;
+    }
     struct buf link = BUF(FIELDS_TEXT_MAX + 512);
     char next[32];
     bool more = c->op.out.items.count > 0;
@@ -174,7 +184,7 @@ static void on_page(struct call *c)
         c->request,
         &(struct answer){.status = 200,
                          .type = "application/x-ndjson",
-                         .body = buf_span(&body),
+                         .body = text,
                          .headers = {"Next-After", next, more ? "Link" : NULL, link.p, NULL}});
     buf_free(&link);
     buf_free(&body);

@@ -194,11 +194,13 @@ size_t pick_jobs(struct request *r, struct json_parser *parser, const struct job
 {
     struct span names;
     bool picks = request_query(r, "fields", &names);
-    size_t n = 0;
-    for (bool fits = true; fits && n < count; n += fits) {
+    size_t n = 0, written = 0;
+    r->picked = true;
+    for (bool fits = true; fits && n < count && written < WRITTEN_BYTES; n += fits) {
         struct buf row = answer_buf();
         struct json_w of_row = json_w(&row);
         view_job(&of_row, &jobs[n], parser, false);
+        written += row.n;
         if (picks)
             pick_row(r, parser, names, &row);
         fits = !n || list->n + row.n <= LIST_BYTES;
@@ -215,7 +217,7 @@ void pick_rows(struct request *r, struct buf *list)
 {
     struct span names;
     struct json root;
-    if (!r->route || !members_of(r->route) || !request_query(r, "fields", &names))
+    if (r->picked || !r->route || !members_of(r->route) || !request_query(r, "fields", &names))
         return;
     struct json_parser *parser = json_parser_new(ANSWER_MAX);
     struct buf picked = answer_buf();

@@ -193,18 +193,20 @@ static void put_terms(struct json_w *w, const struct job_view *job)
     json_kv_text(w, "unique_key", job->unique_key.n ? job->unique_key : SPAN_NONE);
 }
 
-/* As the attempt that ended it reported; null where nothing says (jobs of earlier versions). */
+/* As the attempt that ended it reported; null where nothing says (jobs of earlier versions, lists), or where that attempt
+ * had nothing to count because others had brought what there is. */
 static void put_quality(struct json_w *w, const struct job_view *job,
-                        struct json_parser *parser)
+                        struct json_parser *parser, bool with_report)
 {
     struct json report;
-    int64_t media = 0;
-    bool told = job->report.n && !json_parse(parser, job->report, &report, NULL);
+    int64_t media = 0, records = 0;
+    bool told = with_report && job->report.n && !json_parse(parser, job->report, &report, NULL);
     struct json quality = told ? json_get(report, SPAN("quality")) : JSON_MISSING;
     bool counted = told && json_int(json_get(report, SPAN("media")), &media);
-    json_kv_known(w, "media", counted, media);
+    bool some = json_int(json_get(quality, SPAN("records")), &records) && records > 0;
+    json_kv_known(w, "media", counted && (some || job->have + job->users == 0), media);
     struct buf text = BUF(STORED_MAX);
-    if (json_is(quality, JSON_OBJECT))
+    if (some)
         json_add_raw(&text, quality);
     json_key(w, "quality");
     json_put_raw(w, buf_span(&text)); /* nothing is null */
@@ -212,7 +214,8 @@ static void put_quality(struct json_w *w, const struct job_view *job,
 }
 
 /* What it is and where its records come from; null while there is no result. */
-static void put_result(struct json_w *w, const struct job_view *job, struct json_parser *parser)
+static void put_result(struct json_w *w, const struct job_view *job, struct json_parser *parser,
+                       bool with_report)
 {
     json_key(w, "result");
     if (job->state != JOB_SUCCEEDED) {
@@ -230,7 +233,7 @@ static void put_result(struct json_w *w, const struct job_view *job, struct json
     json_kv_int(w, "users", job->users);
     json_kv_bool(w, "complete",
                  job->verdict == VERDICT_COMPLETE || job->verdict == VERDICT_EMPTY_CONFIRMED);
-    put_quality(w, job, parser);
+    put_quality(w, job, parser, with_report);
     json_close(w);
 }
 
@@ -295,7 +298,7 @@ void view_job(struct json_w *w, const struct job_view *job, struct json_parser *
     json_kv_cstr(w, "end_reason", job->end == END_NONE ? NULL : end_reason_name(job->end));
     json_kv_cstr(w, "outcome", outcome_of(job));
     put_failure(w, job);
-    put_result(w, job, parser);
+    put_result(w, job, parser, with_report);
     if (job->limit > 0)
         json_kv_int(w, "limit", job->limit);
     else

@@ -1479,6 +1479,31 @@ static void media_are_a_list_of_their_own_and_the_result_says_how_full_it_is(voi
     arena_free(&a);
 }
 
+/* An attempt that had nothing left to bring knows nothing of what others had brought; lists are asked for too often. */
+static void what_an_attempt_did_not_count_is_null_and_not_0(void **state)
+{
+    (void)state;
+    char id[256], path[300], text[400];
+    struct arena *a = arena_new(1 << 20);
+    submit("{\"kind\":\"posts\",\"target\":\"@counted\",\"tenant\":\"counted\",\"priority\":9}",
+           id);
+    struct lease l = lease_of(id, a);
+    commit_posts(&l, l.next_batch, 0, 3);
+    finish(&l, FAILURE_NONE, VERDICT_COMPLETE, "",
+           "{\"media\":0,\"quality\":{\"records\":0,\"score\":null,\"field_fill\":{}}}");
+    snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    struct reply r = get(path);
+    assert_string_equal(member(r.body, "result.posts", text), "3");
+    assert_string_equal(member(r.body, "result.media", text), "null");
+    assert_string_equal(member(r.body, "result.quality", text), "null");
+    drop(&r);
+    r = get("/v1/jobs?tenant=counted");
+    assert_true(contains(
+        r.body, "\"posts\":3,\"users\":0,\"complete\":true,\"media\":null,\"quality\":null}"));
+    drop(&r);
+    arena_free(&a);
+}
+
 /* The next page is asked for with the same labels. */
 static void a_page_leads_to_the_next_one_with_its_labels(void **state)
 {
@@ -3039,6 +3064,7 @@ int main(void)
         cmocka_unit_test(options_of_a_job_are_checked_and_shown),
         cmocka_unit_test(records_are_delivered_with_the_fields_asked_for),
         cmocka_unit_test(media_are_a_list_of_their_own_and_the_result_says_how_full_it_is),
+        cmocka_unit_test(what_an_attempt_did_not_count_is_null_and_not_0),
         cmocka_unit_test(a_page_leads_to_the_next_one_with_its_labels),
         cmocka_unit_test(only_so_many_large_bodies_are_read_at_once),
         cmocka_unit_test(many_orders_are_looked_at_and_none_is_accepted),

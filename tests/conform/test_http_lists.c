@@ -193,31 +193,30 @@ static size_t rows_of(const struct buf *body, char cursor[512])
     return n;
 }
 
+enum { WRITTEN = 1 << 20 /* of the rows of a page */ };
 static void a_page_ends_where_its_answer_is_full(void **state)
 {
     (void)state;
     char cursor[512] = "", path[800];
-    size_t seen = 0, pages = 0;
+    /* Also where less is asked of each row: it is written as a whole before, on the event loop. */
+    static const char *const asked[] = {"", "&fields=id,state"};
     submit_large();
-    do {
-        snprintf(path, sizeof path, "/v1/jobs?tenant=large&limit=200%s%s",
-                 *cursor ? "&cursor=" : "", cursor);
-        struct answer_of a = ask_much(path);
-        if (a.status != 200)
-            fail_msg("%d: %.*s", a.status, SP(span_cut(buf_span(&a.body), 0, 300)));
-        size_t n = rows_of(&a.body, cursor);
-        assert_true(n > 0 && ++pages < LARGE);
-        seen += n;
-        buf_free(&a.body);
-    } while (*cursor);
-    assert_int_equal(seen, LARGE);
-    assert_true(pages > 1);
-    /* of each row less: all on one page */
-    struct answer_of a = ask_much("/v1/jobs?tenant=large&limit=200&fields=id,state");
-    assert_int_equal(a.status, 200);
-    assert_int_equal(rows_of(&a.body, cursor), LARGE);
-    assert_string_equal(cursor, "");
-    buf_free(&a.body);
+    for (size_t i = 0; i < 2; i++) {
+        size_t seen = 0, pages = 0;
+        do {
+            snprintf(path, sizeof path, "/v1/jobs?tenant=large&limit=200%s%s%s", asked[i],
+                     *cursor ? "&cursor=" : "", cursor);
+            struct answer_of a = ask_much(path);
+            if (a.status != 200)
+                fail_msg("%d: %.*s", a.status, SP(span_cut(buf_span(&a.body), 0, 300)));
+            size_t n = rows_of(&a.body, cursor);
+            assert_true(n > 0 && n * LARGE_SPEC < WRITTEN + LARGE_SPEC && ++pages < LARGE);
+            seen += n;
+            buf_free(&a.body);
+        } while (*cursor);
+        assert_int_equal(seen, LARGE);
+        assert_true(pages > 1);
+    }
 }
 
 /* ---- what of each ---- */
