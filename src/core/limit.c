@@ -55,7 +55,8 @@ int64_t limit_retry_at(const struct limit_retries *r, const struct limit_retry_p
         starts += r->starts[s % LIMIT_RETRY_SLICES];
         retries += r->retries[s % LIMIT_RETRY_SLICES];
     }
-    if (retries < p->floor + starts * p->percent / 100)
+    bool none = r->slice < slice || r->retries[slice % LIMIT_RETRY_SLICES] == 0;
+    if (none || retries < p->floor + starts * p->percent / 100)
         return now_ms;
     return (slice + 1) * LIMIT_RETRY_SLICE_MS;
 }

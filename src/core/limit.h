@@ -21,8 +21,8 @@ int64_t limit_tat_under(int64_t tat_ms, int64_t emit_ms, int64_t burst, int64_t 
 /* The server asked to wait (Retry-After, reset header): a lower bound, so a block only ever grows. */
 void limit_block(struct limit *l, int64_t now_ms, int64_t wait_ms);
 
-/* Retries of a lane: in ten minutes at most a floor, and a share of the starts. An empty budget delays, it
- * never ends a job. */
+/* Retries of a lane: in ten minutes at most a floor, and a share of the starts; one in each slice whatever they are, so an empty
+ * budget delays and never ends a job. */
 enum { LIMIT_RETRY_SLICES = 10, LIMIT_RETRY_SLICE_MS = 60000 };
 struct limit_retry_policy {
     int64_t floor;

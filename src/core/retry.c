@@ -49,10 +49,9 @@ int retry_crash_step(int64_t crashes_ever)
     return crashes_ever <= 1 ? 0 : crashes_ever < RETRY_STEPS ? (int)crashes_ever : RETRY_STEPS;
 }
 
-bool retry_is_shared(enum failure_class last)
+bool retry_is_shared(enum failure_class last, bool runs_alone)
 {
-    enum failure_budget budget = failure_charged(last, false);
-    return budget == BUDGET_FAIL || budget == BUDGET_CRASH;
+    return !runs_alone && failure_charged(last, false) == BUDGET_FAIL;
 }
 
 int64_t retry_delay_ms(const struct retry_policy *p, struct span job_id, int n, uint64_t seed,

@@ -29,9 +29,10 @@ bool retry_starts_are_over(const struct retry_had *had);
 /* Before the next start of a job whose workers died so often, ever: the n of its delay; 0: none, the first time it was
  * the worker. */
 int retry_crash_step(int64_t crashes_ever);
-/* Whether a job that waits because of this is let go on by its lane's share of retries (core/limit.h): what failed or killed its
- * worker is; what the site told to wait, or was given back, is not. */
-bool retry_is_shared(enum failure_class last);
+/* Whether a job that waits because of this is let go on by its lane's share of retries (core/limit.h): what failed is; what the
+ * site told to wait, killed its worker or was given back is not. Nor is anything in a lane whose jobs run alone: what killed its
+ * worker is there, one job at a time, and such a lane has no other starts to have a share of. */
+bool retry_is_shared(enum failure_class last, bool runs_alone);
 /* Equal jitter: d/2 + U(0, d/2) with d = min(cap, base·factor^(n-1)), drawn from a hash of (job, n, seed).
  * n counts from 1. A hint of the server is obeyed: max(own, hint) + U(0, 20 % of the hint): jitter
  * may only add to what a server asked for. */

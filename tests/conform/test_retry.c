@@ -1,5 +1,6 @@
 /* What a job may say of its own retries (store.h: max_fail, finish_args.retry), held against both stores. */
 #include "../lib/scenario.h"
+#include "core/limit.h"
 #include "core/retry.h"
 
 static const char *accept_with(int64_t max_fail)
@@ -190,43 +191,104 @@ static void a_job_that_brings_a_record_and_kills_its_worker_slows_down_and_ends(
     assert_int_equal(end_as(id, 'c'), JOB_SCHEDULED); /* a person may have it started again */
 }
 
-/* Due, with no share of retries left in its lane: does it wait on? */
-static bool is_kept_back(const char *id)
+/* Of two that are due at once, in a lane that has no share of retries but the one of each slice, how many go on; both are ended
+ * then. */
+static int go_on_of(const char *const ids[2])
 {
-    w->now = view(id).run_at_ms;
+    w->now += 2 * LIMIT_RETRY_SLICE_MS; /* due, both, and none has gone on in this slice */
+    int n = 0;
     reap();
-    bool kept = state_of(id) == JOB_SCHEDULED;
-    cancel(id, false);
+    for (int i = 0; i < 2; i++) {
+        n += state_of(ids[i]) == JOB_READY;
+        cancel(ids[i], false);
+    }
     lane_act("x/normal", LANE_ACT_UNBLOCK, 0);
     lane_act("x/normal", LANE_ACT_BREAKER_RESET, 0);
-    return kept;
+    return n;
 }
 
-static void failures_and_crashes_pay_the_share_of_retries_and_waits_do_not(void **state)
+static void failures_pay_the_share_of_retries_and_crashes_and_waits_do_not(void **state)
 {
     (void)state;
+    w->limits.retry_floor = w->limits.retry_percent = 0;
+    reopen();
     for (enum failure_class c = FAILURE_NONE + 1; c < FAILURE_COUNT; c++) {
         enum failure_budget budget = failure_row(c)->budget;
         if (budget == BUDGET_NONE || budget == BUDGET_RELEASE)
             continue;
-        w->limits.retry_floor = w->limits.retry_percent = 0;
-        reopen();
-        const char *id = accept_with(9);
-        struct lease l = next(id);
-        assert_int_equal(finish(&l, c).state, JOB_SCHEDULED);
-        if (is_kept_back(id) != (budget != BUDGET_THROTTLE))
+        const char *ids[2] = {accept_with(9), accept_with(9)};
+        struct lease l[2];
+        for (int i = 0; i < 2; i++)
+            l[i] = next(ids[i]);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(finish(&l[i], c).state, JOB_SCHEDULED);
+        if (go_on_of(ids) != (budget == BUDGET_FAIL ? 1 : 2))
             fail_msg("%s", failure_name(c));
     }
-    /* One that failed once, and is limited since, pays for that one failure alone. */
+    /* A worker that never said that it had begun: from the fourth time on the job waits, and pays nothing. */
+    const char *ids[2] = {accept_with(9), accept_with(9)};
+    for (int n = 0; n < 4; n++) {
+        struct lease l;
+        for (int i = 0; i < 2; i++)
+            assert_true(reserve(&l));
+        w->now += w->limits.lease_ms + 1;
+        reap();
+        w->now += w->limits.lease_ms / 3 + 1;
+        reap();
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(state_of(ids[i]), JOB_SCHEDULED);
+        assert_int_equal(view(ids[i]).n_release, 4);
+    }
+    assert_int_equal(go_on_of(ids), 2);
+}
+
+/* One that failed once, and is limited since, pays for that one failure alone. */
+static void a_job_that_waits_for_something_else_pays_no_second_time(void **state)
+{
+    (void)state;
+    w->limits.retry_percent = 0;
     WITH(retry_floor, 1);
     const char *id = accept_with(9);
     assert_int_equal(end_as(id, 'f'), JOB_SCHEDULED);
     assert_int_equal(end_as(id, 't'), JOB_SCHEDULED);
-    assert_false(is_kept_back(id));
-    id = accept_with(9);
-    for (int n = 0; n < 4; n++) /* from the fourth on it waits */
-        assert_int_equal(end_as(id, 'r'), n < 3 ? JOB_READY : JOB_SCHEDULED);
-    assert_false(is_kept_back(id));
+    w->now = view(id).run_at_ms;
+    reap();
+    assert_int_equal(state_of(id), JOB_READY);
+}
+
+static void no_share_of_retries_holds_a_job_back_for_ever(void **state)
+{
+    (void)state;
+    w->limits.retry_floor = w->limits.retry_percent = 0;
+    reopen();
+    static const char ends[] = "cf";
+    for (int i = 0; ends[i]; i++) {
+        const char *id = accept_with(9);
+        assert_int_equal(end_as(id, ends[i]), JOB_SCHEDULED);
+        assert_int_equal(end_as(id, 'f'),
+                         JOB_SCHEDULED); /* it has started again, within a day */
+        assert_int_equal(view(id).fence, 2);
+        cancel(id, false);
+    }
+}
+
+/* A node that dies takes all the jobs along that ran on it: they are due at once. */
+static void jobs_whose_node_died_go_on_at_once_however_many_there_are(void **state)
+{
+    (void)state;
+    enum { MANY = 30 };
+    w->limits.retry_floor = w->limits.retry_percent = 0;
+    reopen();
+    const char *ids[MANY];
+    for (int i = 0; i < MANY; i++) {
+        ids[i] = accept_with(9);
+        assert_int_equal(end_as(ids[i], 'c'), JOB_SCHEDULED);
+    }
+    for (int i = 0; i < MANY; i++) /* so many times it may take, and no time */
+        reap();
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(state_of(ids[i]), JOB_READY);
 }
 
 /* ---- delays ---- */
@@ -311,7 +373,10 @@ static const struct CMUnitTest tests[] = {
     S(what_it_brings_and_a_retry_by_hand_give_it_all_of_them_again),
     S(what_ran_and_did_not_succeed_counts_together_and_nothing_else_does),
     S(a_job_that_brings_a_record_and_kills_its_worker_slows_down_and_ends),
-    S(failures_and_crashes_pay_the_share_of_retries_and_waits_do_not),
+    S(failures_pay_the_share_of_retries_and_crashes_and_waits_do_not),
+    S(a_job_that_waits_for_something_else_pays_no_second_time),
+    S(no_share_of_retries_holds_a_job_back_for_ever),
+    S(jobs_whose_node_died_go_on_at_once_however_many_there_are),
     S(a_bound_that_is_none_is_refused),
     S(jobs_of_a_batch_have_bounds_of_their_own),
     S(a_job_that_failed_waits_as_it_asks_and_a_server_is_obeyed),

@@ -89,20 +89,35 @@ static void retries_take_a_fifth_of_the_starts_at_most(void **state)
     }
     assert_true(waiting > 100); /* there was always one that would have liked to */
     for (int64_t k = 0; k < n; k++) {
-        int64_t all = 0, retries = 0;
-        for (int64_t i = k; i >= 0 && starts[i] / LIMIT_RETRY_SLICE_MS >
-                                          starts[k] / LIMIT_RETRY_SLICE_MS - LIMIT_RETRY_SLICES;
-             i--) {
+        int64_t all = 0, retries = 0, slice = starts[k] / LIMIT_RETRY_SLICE_MS, in_slice = 0;
+        for (int64_t i = k;
+             i >= 0 && starts[i] / LIMIT_RETRY_SLICE_MS > slice - LIMIT_RETRY_SLICES; i--) {
             all++;
             retries += retried[i];
+            in_slice += retried[i] && starts[i] / LIMIT_RETRY_SLICE_MS == slice;
         }
-        if (retried[k])
+        if (retried[k] &&
+            in_slice > 1) /* the first of a slice is let go on whatever was before */
             assert_true(retries <= policy.floor + all * policy.percent / 100 + 1);
     }
     /* The budget delays and never says never. */
     assert_true(limit_retry_at(&r, &policy, 3600000) <= 3600000 + LIMIT_RETRY_SLICE_MS);
     assert_int_equal(limit_retry_at(&r, &policy, 3600000 + 11 * LIMIT_RETRY_SLICE_MS),
                      3600000 + 11 * LIMIT_RETRY_SLICE_MS);
+}
+
+/* With no budget at all one goes on in each slice, and no second one. */
+static void a_retry_goes_on_in_each_slice_whatever_the_budget(void **state)
+{
+    (void)state;
+    struct limit_retries r = {0};
+    const struct limit_retry_policy none = {0};
+    for (int64_t now = 7 * LIMIT_RETRY_SLICE_MS + 5; now < 40 * LIMIT_RETRY_SLICE_MS;
+         now += LIMIT_RETRY_SLICE_MS) {
+        assert_int_equal(limit_retry_at(&r, &none, now), now);
+        limit_retried(&r, now);
+        assert_int_equal(limit_retry_at(&r, &none, now + 1), now - 5 + LIMIT_RETRY_SLICE_MS);
+    }
 }
 
 /* ---- order within a lane ---- */
@@ -300,6 +315,7 @@ int main(void)
         cmocka_unit_test(the_whole_rate_can_be_had),
         cmocka_unit_test(a_block_is_a_lower_bound_and_only_grows),
         cmocka_unit_test(retries_take_a_fifth_of_the_starts_at_most),
+        cmocka_unit_test(a_retry_goes_on_in_each_slice_whatever_the_budget),
         cmocka_unit_test(the_lowest_priority_is_overtaken_for_a_bounded_time),
         cmocka_unit_test(shares_are_those_of_the_weights_at_every_moment),
         cmocka_unit_test(sleepers_hoard_nothing_and_nobody_starves),

@@ -9,7 +9,7 @@
 static err promote_one(struct store *s, const struct job_row *r, wall now, int64_t *promoted,
                        struct fault *f)
 {
-    bool again = retry_is_shared(r->failure);
+    bool again = retry_is_shared(r->failure, r->lane->class == LANE_QUARANTINE);
     struct limit_retry_policy policy = {s->limits.retry_floor, s->limits.retry_percent};
     int64_t at = again ? limit_retry_at(&r->lane->retries, &policy, now.ms) : now.ms;
     if (at > now.ms)

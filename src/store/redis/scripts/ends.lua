@@ -218,14 +218,15 @@ function M.retry_at(l)
         fields[#fields + 1] = 's' .. s
         fields[#fields + 1] = 'r' .. s
     end
-    for i, n in ipairs(call('HMGET', l.key .. ':t', unpack(fields))) do
+    local counts = call('HMGET', l.key .. ':t', unpack(fields))
+    for i, n in ipairs(counts) do
         if i % 2 == 1 then
             starts = starts + N(n)
         else
             retries = retries + N(n)
         end
     end
-    if retries < RETRY_FLOOR + floor(starts * RETRY_PERCENT / 100) then
+    if N(counts[#counts]) == 0 or retries < RETRY_FLOOR + floor(starts * RETRY_PERCENT / 100) then
         return now
     end
     return (slice + 1) * SLICE
@@ -465,8 +466,8 @@ local B_NONE, B_FAIL, B_CRASH, B_THROTTLE, B_RELEASE = 0, 1, 2, 3, 4
 local E_DONE, E_RETRY, E_THROTTLE, E_RELEASE, E_LOST, E_GIVE_UP, E_CANCEL = 1, 2, 3, 4, 5, 6, 7
 local F_CRASH, F_CANCELLED = 17, 18
 local RELEASES_FREE, RELEASES_MAX, STARTS_MAX = 3, 30, 1000
--- core/retry.c: what may be tried again of failures and crashes, by their number.
-local SHARED = {[10] = true, [11] = true, [12] = true, [15] = true, [16] = true, [17] = true, [19] = true}
+-- core/retry.c: what may be tried again of failures, by their number.
+local SHARED = {[10] = true, [11] = true, [12] = true, [15] = true, [16] = true, [19] = true}
 function M.retry_is_shared(failure)
     return SHARED[failure] or false
 end

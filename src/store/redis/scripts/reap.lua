@@ -99,7 +99,8 @@ end
 -- A job that is tried again because it failed starts only as the lane's share of retries allows: an empty budget
 -- delays, it ends nothing.
 local function promote(j)
-    local l, again = M.lane(j.ln), M.retry_is_shared(j.fl)
+    local l = M.lane(j.ln)
+    local again = l.cl ~= QUARANTINE and M.retry_is_shared(j.fl)
     local at = again and M.retry_at(l) or now
     if at > now then
         j.ra = at
