@@ -262,7 +262,8 @@ static void what_is_kept_to_answer_again_is_short_and_answers_whole(void **state
 static void somebody_elses_data_in_what_all_jobs_use_is_named_and_not_touched(void **state)
 {
     (void)state;
-    static const char *const keys[] = {"act", "s:2", "uniq", "words", "ev", "wake", "bcoming"};
+    static const char *const keys[] = {"act", "s:2",  "uniq",    "words",
+                                       "ev",  "wake", "bcoming", "room"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const char *key = arena_fmt(w->ids, "fulmar:{q}:%s", keys[i]);
         struct fault f = {0};
@@ -279,6 +280,28 @@ static void somebody_elses_data_in_what_all_jobs_use_is_named_and_not_touched(vo
         reopen();
     }
     accept_job();
+}
+
+/* While there is little memory the jobs behind one that does not fit are looked at: all but that one start. */
+static void somebody_elses_data_under_a_job_that_is_looked_past_holds_up_nobody(void **state)
+{
+    (void)state;
+    const char *ids[3];
+    for (int i = 0; i < 3; i++) {
+        struct accept_args args = job_args(new_id(), "x/normal");
+        args.memory_bytes = i == 0 ? 4000 : 1000;
+        ids[i] = args.id.p;
+        accept_args(&args);
+    }
+    const char *key = arena_fmt(w->ids, "fulmar:{q}:j:%s", ids[1]);
+    ASK("DEL", key);
+    ASK("SADD", key, "somebody's");
+    struct reserve_args little = {.needs = NEEDS_PAGE, .memory_bytes = 1000, .random = 5};
+    struct lease l;
+    assert_int_equal(reserve_as(&little, &l), E_OK);
+    assert_string_equal(l.id, ids[2]);
+    ASK("SCARD", key);
+    assert_int_equal(said.number, 1);
 }
 
 static void a_lease_whose_reply_was_lost_is_given_again(void **state)
@@ -730,6 +753,7 @@ int main(void)
         S(the_same_call_again_gives_the_same_answer_and_happens_once),
         S(what_is_kept_to_answer_again_is_short_and_answers_whole),
         S(somebody_elses_data_in_what_all_jobs_use_is_named_and_not_touched),
+        S(somebody_elses_data_under_a_job_that_is_looked_past_holds_up_nobody),
         S(a_lease_whose_reply_was_lost_is_given_again),
         S(delays_are_those_of_the_embedded_store),
         S(without_an_archive_a_batch_with_records_is_refused_and_one_without_is_not),

@@ -1079,8 +1079,8 @@ function M.fitting_job(l, needs, most, fits)
                 break
             end
             looked = looked + 1
-            local v = call('HMGET', P .. 'j:' .. id_of(tops[i]), 'me', 'am')
-            if fits(N(v[1]), N(v[2])) then
+            local is_hash, v = pcall(call, 'HMGET', P .. 'j:' .. id_of(tops[i]), 'me', 'am')
+            if is_hash and fits(N(v[1]), N(v[2])) then
                 local well, j = pcall(startable, l, n, tops[i])
                 if well and j then
                     found, rank, member = j, at, tops[i]

@@ -12,7 +12,7 @@ local kinds = {
     zset = 's:0 s:1 s:2 s:3 s:4 s:5 s:6 s:7 lanes tenants sites idle rated tz0 tz1 waits sched act stop over done dead gone unset prints ' ..
         'ops opdue oplabel opend batches bcdue bsettle bempty bstage bcoming sessions hooks fjobs ffree sdw0 sdw1 nodes marks wake',
     hash = 'meta retain uniq uniqb asked last leased words bidem bkeys bwait snames sdi dids files furl fgoing audit',
-    stream = 'ev', list = 'audit:todo', string = 'move'
+    stream = 'ev', list = 'audit:todo', string = 'move room'
 }
 for kind, keys in pairs(kinds) do
     for key in string.gmatch(keys, '%S+') do
