@@ -173,6 +173,9 @@ static void on_store(void *ctx)
     int64_t last_event = 0;
     if (!n->store)
         return;
+    char why[sizeof n->away];
+    if (n->pool)
+        pool_away(n->pool, store_thread_away(n->store, why, sizeof why));
     store_thread_collect(n->store, &n->outlook, &last_event);
     say_joined(n);
     say_check(n);

@@ -6,17 +6,59 @@
 
 #include <stdlib.h>
 
+static void let_go(struct slot *s)
+{
+    s->pool->commits_waiting -= s->commit_waits;
+    s->commit_waits = s->committing = false;
+    free(s->items);
+    s->items = NULL;
+    buf_free(&s->records);
+    arena_reset(s->commit_arena);
+}
+
+/* The page was asked for and is here: it is not asked for again because the store is in trouble. */
+static void keep(struct slot *s, const struct store_op *op)
+{
+    if (!s->commit_waits)
+        log_error("job.commit_waits", F_C("job", s->lease.id), F_X("result", op->result),
+                  F_C("why", op->fault.words));
+    s->pool->commits_waiting += !s->commit_waits;
+    s->commit_waits = true;
+    slot_progress(s); /* the job does what it can */
+    timer_start(s->commit_again, COMMIT_AGAIN_MS);
+}
+
+void slot_commit_again(void *ctx)
+{
+    struct slot *s = slot_of(ctx);
+    if (!s->commit_waits)
+        return;
+    arena_reset(s->commit_arena);
+    store_thread_post(s->pool->store, &s->commit_op);
+}
+
+void slot_commit_drop(struct slot *s)
+{
+    if (!timer_on(s->commit_again))
+        return; /* none, or the store has it */
+    timer_stop(s->commit_again);
+    let_go(s);
+}
+
 static void on_commit_done(struct store_op *op)
 {
     struct slot *s = slot_of(op->ctx);
     struct frame f = {.type = FRAME_COMMITTED,
                       .n = {op->result, op->out.commit.added, op->out.commit.have}};
     fault_point("node.committed");
-    s->committing = false;
-    free(s->items);
-    s->items = NULL;
-    buf_free(&s->records);
-    arena_reset(s->commit_arena);
+    if (slot_store_cannot(op->result) && s->state == SLOT_RUNNING) {
+        keep(s, op);
+        return;
+    }
+    bool waited = s->commit_waits;
+    let_go(s);
+    if (waited && !op->result)
+        log_info("job.commit_taken", F_C("job", s->lease.id));
     if (!op->result) {
         metric_add(METRIC_POSTS, 0, op->out.commit.added);
         metric_add(METRIC_REJECTED, 0, op->out.commit.rejected);

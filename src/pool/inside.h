@@ -27,6 +27,7 @@ enum {
     REST_MS = 1000,
     MISFITS_MAX = 3,
     MISFIT_MS = 100,
+    COMMIT_AGAIN_MS = 500,
     ITEMS_MAX = 100000,  /* of one batch, as the store allows */
     LOG_LINES_MAX = 100, /* of one worker in a second */
 };
@@ -104,6 +105,8 @@ struct slot {
     } bounds;
     struct timer *attempt, *stall, *grace, *beat, *look, *fenced_at;
     struct buf records; /* the RECORDS frame being committed */
+    bool commit_waits;  /* the store could not take them: they are brought again */
+    struct timer *commit_again;
     bool committing, finishing, finished, beating, starting_op;
     struct finish_args ending;
     struct store_op reserve_op, started_op, beat_op, commit_op, finish_op;
@@ -130,6 +133,8 @@ struct pool {
     int misfits; /* questions in a row that no job had the memory for, or nobody had a job */
     struct timer *rest; /* the store could not reserve: nothing is asked while it runs */
     bool draining;
+    bool away;           /* the store could not keep what a job would bring */
+    int commits_waiting; /* slots with commit_waits */
     void (*on_drained)(void *ctx);
     void *drain_ctx;
     struct timer *drain;
@@ -204,6 +209,9 @@ void slot_lease_on_beat(void *ctx);
 void slot_lease_on_fence(void *ctx);
 /* commit.c: FRAME_RECORDS. False: it breaks the protocol. */
 bool slot_commit(struct slot *s, const struct frame *f);
+void slot_commit_again(void *ctx);
+/* The job is over: what the store did not take by now it is not brought again. */
+void slot_commit_drop(struct slot *s);
 /* media.c: FRAME_DOWNLOAD. */
 void slot_download(struct slot *s, const struct frame *f);
 /* The job is over: nothing is fetched any more. While slot->media is there, the store still works. */

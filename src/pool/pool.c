@@ -132,7 +132,9 @@ static void on_grace(void *ctx)
 
 static void on_attempt_over(void *ctx)
 {
-    slot_stop(slot_of(ctx), FAILURE_TIMEOUT, E_TIMEOUT);
+    struct slot *s = slot_of(ctx);
+    s->release = s->release || s->commit_waits; /* it could have gone on */
+    slot_stop(s, s->commit_waits ? FAILURE_CANCELLED : FAILURE_TIMEOUT, E_TIMEOUT);
 }
 
 static void on_stall(void *ctx)
@@ -706,6 +708,8 @@ static struct span at_step(const struct slot *s, const char *words)
 /* The job is over on this side, whatever the reason: write the ending, close the tab. */
 static void job_over(struct slot *s, enum failure_class failure, struct span why)
 {
+    bool unkept = s->commit_waits;
+    slot_commit_drop(s);
     if (s->stop_class != FAILURE_NONE && failure != FAILURE_NONE) {
         failure = s->stop_class;
         if (failure == FAILURE_TIMEOUT)
@@ -718,6 +722,8 @@ static void job_over(struct slot *s, enum failure_class failure, struct span why
             why = SPAN("the page made an event that is too large to be read");
         else if (failure == FAILURE_CANCELLED && s->fenced)
             why = at_step(s, FENCED_WORDS);
+        else if (failure == FAILURE_CANCELLED && s->release && unkept)
+            why = SPAN("the store could not keep what it brought");
         else if (failure == FAILURE_CANCELLED && !s->release)
             why = SPAN("cancelled");
     }
@@ -994,6 +1000,7 @@ static void slot_init(struct pool *p, struct slot *s, int number)
     s->grace = timer_new(p->loop, on_timer_grace, s, "job.grace");
     s->beat = timer_new(p->loop, slot_lease_on_beat, s, "job.heartbeat");
     s->look = timer_new(p->loop, slot_bounds_on_look, s, "job.look");
+    s->commit_again = timer_new(p->loop, slot_commit_again, s, "job.commit");
     s->fenced_at = timer_new(p->loop, slot_lease_on_fence, s, "job.fence");
 }
 
@@ -1040,11 +1047,22 @@ void pool_each_packs(const struct pool *p, void (*each)(void *ctx, const struct 
             each(ctx, p->slots[i].packs);
 }
 
+/* What is taken now could not be kept. */
+static bool rests(const struct pool *p)
+{
+    return p->draining || p->away || p->commits_waiting > 0;
+}
+
+void pool_away(struct pool *p, bool away)
+{
+    p->away = away;
+}
+
 /* Other machines take the work that nobody here has room for. */
 static void tell_hunger(const struct pool *p)
 {
     bool hungry = false;
-    for (int i = 0; i < p->config.workers && !p->draining; i++)
+    for (int i = 0; i < p->config.workers && !rests(p); i++)
         hungry = hungry || (p->slots[i].state == SLOT_IDLE && slot_takes_jobs(&p->slots[i]));
     store_thread_hungry(p->store, hungry);
 }
@@ -1055,7 +1073,7 @@ void pool_kick(struct pool *p, int64_t startable, int64_t light)
     int64_t asking = 0, pages = 0;
     p->startable = startable;
     p->light = light;
-    if (p->draining || timer_on(p->rest)) {
+    if (rests(p) || timer_on(p->rest)) {
         tell_hunger(p);
         return;
     }
@@ -1144,6 +1162,7 @@ void pool_free(struct pool **pp)
         timer_close(&s->grace);
         timer_close(&s->beat);
         timer_close(&s->look);
+        timer_close(&s->commit_again);
         timer_close(&s->fenced_at);
         arena_free(&s->arena);
         arena_free(&s->beat_arena);

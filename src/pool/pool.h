@@ -9,7 +9,8 @@
  * Failure modes: worker dies (end of file: crash, finished, replaced), tab or browser dies (worker is
  * told, falls through), node loses the lease (E_STALE: job dropped without a word), node hears nothing of its lease until
  * that is about to end (stopped by itself, given back without blame), no progress for
- * stall_ms (stuck), attempt_ms over (timeout), cancel, shutdown (given back without blame). */
+ * stall_ms (stuck), the store takes no records (they are kept and brought again as long as the lease and the attempt last; nothing
+ * else is reserved), attempt_ms over (timeout), cancel, shutdown (given back without blame). */
 #pragma once
 
 #include "browser/browser.h"
@@ -49,6 +50,8 @@ MUST_USE err pool_start(struct pool **out, struct loop *l, struct store_thread *
 /* There may be work, room, or both: after each store group, tab closed, browser ready. */
 /* light: jobs of these that need no page. */
 void pool_kick(struct pool *p, int64_t startable, int64_t light);
+/* The store is away, or what keeps the records: nothing is reserved until it is back. Ask pool_kick() behind it. */
+void pool_away(struct pool *p, bool away);
 /* Other packs from now on. Idle workers are replaced at once, busy ones after their job, which goes on
  * with the packs that it was started with; no worker takes another job with the old ones. */
 void pool_use(struct pool *p, struct packs *packs);

@@ -36,6 +36,9 @@ struct archive_config {
 MUST_USE err archive_open(struct archive **out, const struct archive_config *config,
                           struct fault *f);
 void archive_close(struct archive **a);
+/* Whether it can be asked: a connection that is still there is enough, without one it is connected, no sooner than after a pause.
+ * E_STORE, with the reason. */
+MUST_USE err archive_alive(struct archive *a, struct fault *f);
 
 struct archive_lease {
     struct span job;

@@ -42,6 +42,11 @@ bool store_is_away(const struct store *s)
     return ops_of(s)->is_away && ops_of(s)->is_away(s);
 }
 
+err store_keeps(struct store *s, struct fault *f)
+{
+    return ops_of(s)->keeps ? ops_of(s)->keeps(s, f) : E_OK;
+}
+
 struct span store_id(const struct store *s)
 {
     return ops_of(s)->id ? ops_of(s)->id(s) : SPAN("");

@@ -2,6 +2,8 @@
  * (store/redis/preflight.h). */
 #pragma once
 
+#include "base/err.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +20,9 @@ const char *durability_name(enum durability d); /* "memory", "replicated", "fsyn
 struct store;
 /* Whether the last operation failed because its server is away, and may come back by itself. The embedded store never is. */
 bool store_is_away(const struct store *s);
+/* Whether what jobs bring can be kept: the archive of several machines may be away while their queue is there. E_STORE, with
+ * the reason; asks it when it was away. The embedded store says of itself what it meets. */
+MUST_USE err store_keeps(struct store *s, struct fault *f);
 /* Which store it is: another one, or an emptied one, has another id. Empty: the embedded one, or one that is not there yet. */
 struct span store_id(const struct store *s);
 /* What was answered and is lost, as far as this process knows: the store of several machines may lose its last moments. */

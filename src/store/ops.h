@@ -372,6 +372,7 @@ struct store_ops {
     /* Of durability.h; NULL: on the disk, always. */
     enum durability (*durability)(const struct store *s, bool *out_confirmed);
     bool (*is_away)(const struct store *s);                  /* likewise; NULL: never */
+    err (*keeps)(struct store *s, struct fault *f);          /* likewise; NULL: always */
     const struct store_loss *(*loss)(const struct store *s); /* likewise; NULL: none */
     struct span (*id)(const struct store *s);                /* likewise; NULL: it has none */
     /* Of together.h; NULL: one by one costs it nothing. */

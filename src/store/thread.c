@@ -494,17 +494,18 @@ static void note_trouble(struct store_thread *t, bool away, bool disk_full, wall
     is->failures = away ? is->failures + 1 : 0;
 }
 
-/* What may start now, what comes next; told to the loop. False when the store cannot say. */
+/* What may start now, what comes next, whether what it brings can be kept; told to the loop. False when the store cannot say. */
 static bool look_ahead(struct store_thread *t, struct outlook *out)
 {
     struct fault f = {0};
     wall now = tell_time(t);
     err e = store_outlook(t->store, now, out, &f);
+    bool kept = e || !store_keeps(t->store, &f);
     if (!e)
         publish_gauges(out);
     pthread_mutex_lock(&t->lock);
     t->away = f;
-    note_trouble(t, e != E_OK, e ? t->trouble.disk_full : out->disk_full, now);
+    note_trouble(t, e || !kept, e ? t->trouble.disk_full : out->disk_full, now);
     if (!e) {
         t->outlook = *out;
         t->last_event = store_last_event(t->store);
@@ -623,6 +624,14 @@ static bool was_told(struct store_thread *t)
     return told;
 }
 
+static bool is_away(struct store_thread *t)
+{
+    pthread_mutex_lock(&t->lock);
+    bool away = t->away.code != E_OK;
+    pthread_mutex_unlock(&t->lock);
+    return away;
+}
+
 /* Somebody set the clock on the wall: what goes by that one may be due at once. */
 static bool was_set(struct store_thread *t, struct watch *w)
 {
@@ -662,6 +671,7 @@ static bool keep_up(struct store_thread *t, struct watch *w)
     if (poll)
         clock_gettime(CLOCK_MONOTONIC, &w->polled);
     struct outlook before = w->known;
+    bool away_before = is_away(t);
     bool sure_before = w->sure;
     int64_t found = 0;
     err e = tend(t, poll, &found, &w->more);
@@ -681,7 +691,8 @@ static bool keep_up(struct store_thread *t, struct watch *w)
     if (!due && !t->shared && sure_before && !w->real_ahead_ms &&
         missed(t, &before, &w->known, found))
         metric_add(METRIC_MISSED_WAKEUPS, 0, 1);
-    return due || found > 0 || !sure_before || w->known.startable != before.startable;
+    return due || found > 0 || !sure_before || is_away(t) != away_before ||
+           w->known.startable != before.startable;
 }
 
 static void *thread_main(void *arg)

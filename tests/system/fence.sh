@@ -1,6 +1,7 @@
 #!/bin/bash
 # A node that is cut off from the Redis stops its job by itself before another node may begin it: south reaches the Redis through
-# a relay, which stands still for less than a lease, for a good part of one, and for good.
+# a relay, which stands still for less than a lease, for a good part of one, and for good. Then the PostgreSQL is away for
+# several leases: pages that were asked for are kept and nothing is begun, and it goes on when that is back.
 OUT=$1
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/servers.sh"
@@ -125,3 +126,34 @@ curl -sS "$SITE/$(truth_path posts @practice_700 600)" | normal >"$WORK/truth"
 node_call south "http://fulmar/v1/jobs/$id/posts" | normal >"$WORK/got"
 cmp -s "$WORK/truth" "$WORK/got" || die "$(wc -l <"$WORK/got") posts, truth $(wc -l <"$WORK/truth")"
 say "fence: a node that was cut off stopped its job at ${stopped#*T}, another one began it at ${began#*T}; $(wc -l <"$WORK/got") posts equal the truth"
+
+# ---- the archive is away for several leases: what was asked for is kept, and nothing else is asked for
+
+scale south 0
+panel '{"latency_ms":400}'
+order() { node_call north -H 'Content-Type: application/json' http://fulmar/v1/jobs \
+    -d "{\"kind\":\"posts\",\"target\":\"$1\",\"limit\":$2,\"evidence\":\"never\"}" | jq -r .id; }
+id=$(order @practice_701 300)
+wait_until 60 "the job brings posts at north" goes_on 0
+kill_postgres
+wait_until 60 "its page waits" has_said north job.commit_waits 1
+names_archive() { [ "$(node_call "$1" -o "$WORK/answer" -w '%{http_code}' http://fulmar/readyz)" = 503 ] && grep -q archive "$WORK/answer"; }
+for node in north south; do wait_until 30 "$node is not ready and names the archive" names_archive "$node"; done
+first=$id id=$(order @practice_702 40)
+[ -n "$id" ] || die "no job is accepted while the archive is away"
+"$OUT/fulmar" workers scale 1 -q --server "unix:$WORK/south/state/fulmar.sock" >"$WORK/said" || die "scale south to 1: $?"
+sleep 20 # several leases are what is tested
+is .attempts.started 0 || die "a job was begun whose records could not be kept: $(view .attempts)"
+second=$id id=$first
+is '[.state, .attempts.started, .attempts.released]' '["active",1,0]' || die "the job did not keep its page: $(view '[.state,.attempts]')"
+start_postgres
+for node in north south; do wait_until 30 "$node is ready again" node_is_ready "$node"; done
+panel '{"latency_ms":0}'
+for id in "$first" "$second"; do
+    wait_until 90 "job $id ends" is .state '"succeeded"'
+    is '[.attempts.started, .attempts.released, .attempts.failed]' '[1,0,0]' || die "its pages were asked for again: $(view .attempts)"
+done
+curl -sS "$SITE/$(truth_path posts @practice_701 300)" | normal >"$WORK/truth"
+node_call north "http://fulmar/v1/jobs/$first/posts" | normal >"$WORK/got"
+cmp -s "$WORK/truth" "$WORK/got" || die "$(wc -l <"$WORK/got") posts, truth $(wc -l <"$WORK/truth")"
+say "fence: while the archive was away a page waited, no job began, and both ended at their first attempt"

@@ -33,6 +33,11 @@ void archive_close(struct archive **a)
     *a = NULL;
 }
 
+err archive_alive(struct archive *a, struct fault *f)
+{
+    return pg_connected(a->pg, f);
+}
+
 /* ---- what rows say ---- */
 
 int64_t tally(const struct pg_rows *rows, size_t row, int column)

@@ -516,6 +516,13 @@ static err connect_any(struct pg *p, struct fault *f)
     return e;
 }
 
+err pg_connected(struct pg *p, struct fault *f)
+{
+    if (p->conn && !PQconsumeInput(p->conn)) /* nobody asked anything: its end */
+        hang_up(p);
+    return p->conn ? E_OK : connect_any(p, f);
+}
+
 /* ---- transactions ---- */
 
 /* A transaction in which something failed answers a COMMIT with ROLLBACK, and calls that a

@@ -43,6 +43,8 @@ enum pg_mode {
     PG_WRITES /* one transaction */
 };
 MUST_USE err pg_do(struct pg *p, enum pg_mode mode, pg_work *work, void *ctx, struct fault *f);
+/* Connects, when there is no connection and the pause since the last attempt is over. E_STORE. */
+MUST_USE err pg_connected(struct pg *p, struct fault *f);
 /* What the last call failed with was about access: user, password, database, rights. */
 bool pg_was_denied(const struct pg *p);
 

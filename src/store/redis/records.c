@@ -2,6 +2,7 @@
 
 const struct records_ops records_of_archive = {
     .commit = archive_commit,
+    .alive = archive_alive,
     .rewind = archive_rewind,
     .items = archive_items,
     .repair = archive_repair,

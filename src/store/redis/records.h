@@ -31,7 +31,8 @@ struct records_ops {
                   struct arena *arena, struct fields_view *out, struct fault *f);
     err (*drift)(struct archive *a, wall now, int64_t out_marks[DRIFT_MARKS], struct fault *f);
     err (*fields_retain)(struct archive *a, wall before, struct fault *f);
-    struct span (*id)(const struct archive *a); /* NULL: it has none */
+    err (*alive)(struct archive *a, struct fault *f); /* NULL: always */
+    struct span (*id)(const struct archive *a);       /* NULL: it has none */
     err (*fields_add)(struct archive *a, struct span site, struct span counts, wall now,
                       struct fault *f);
 };

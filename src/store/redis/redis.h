@@ -39,6 +39,7 @@ struct span redis_id(const struct store *s);
 const struct store_loss *redis_loss(const struct store *s);
 void redis_together(struct store *s, struct store_op **ops, size_t n, wall now);
 bool redis_is_away(const struct store *s);
+MUST_USE err redis_keeps(struct store *s, struct fault *f);
 /* Of the server that is asked now, as far as it was looked at: redis_idle() looks. */
 const struct preflight_facts *redis_facts(const struct store *s);
 enum durability redis_durability(const struct store *s, bool *out_confirmed);

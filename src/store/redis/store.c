@@ -425,6 +425,12 @@ bool redis_is_away(const struct store *s)
     return trouble_rows[t].passes;
 }
 
+err redis_keeps(struct store *s, struct fault *f)
+{
+    const struct records_ops *records = s->config.records;
+    return records && records->alive ? records->alive(s->config.archive, f) : E_OK;
+}
+
 /* What fails is said again by the next step, and by every other call. */
 static bool walk(struct store *s)
 {
