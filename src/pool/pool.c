@@ -565,11 +565,11 @@ static void open_login(struct slot *s)
 static void open_tab(struct slot *s)
 {
     size_t at = packs_find(s->packs, s->lease.site);
-    if (at == PACKS_MAX) {
-        job_over(
-            s, FAILURE_BAD_INPUT,
-            SPAN(
-                "the site pack was removed after the job was accepted; put it back and submit again"));
+    if (at ==
+        PACKS_MAX) { /* packs come to one node after the other; who has it takes the job */
+        s->release = true;
+        job_over(s, FAILURE_BAD_INPUT,
+                 SPAN("this node has no site pack of that name (any more); put it back"));
         return;
     }
     s->site.pack = s->packs->pack[at];
