@@ -40,7 +40,9 @@ struct spooling {
     int64_t after;       /* the last one that was looked at, of those that wait */
     int64_t back_to;     /* the first one that is to be offered again; 0: none */
     struct buf answered; /* numbers that the queue answered for, which could not be noted yet */
-    int64_t said;        /* the last one of which it was said that it is stuck */
+    int64_t
+        untold; /* the entry that was offered without its key last, and nobody knows whether the queue has it; 0 none */
+    int64_t said; /* the last one of which it was said that it is stuck */
     int64_t stuck,
         stuck_now; /* of the last time that all were looked at; of this one, so far */
     bool troubled; /* it was said that nothing can be noted */
@@ -254,10 +256,19 @@ err spooling_sync(struct spooling *s, struct fault *f)
 
 /* ---- handing over ---- */
 
+/* For good: the queue is not the reason. */
+static bool is_of_the_entry(err e)
+{
+    return e == E_BAD_INPUT || e == E_TOO_BIG || e == E_BAD_SYNTAX;
+}
+
 /* Without the key of its request when another job has that there: this one was accepted as well. One that its unique key keeps out
  * comes in as one that has ended. */
-static err offer(struct store *queue, struct accept_args *job, wall now, struct fault *f)
+static err offer(struct spooling *s, struct store *queue, struct spooled *entry, wall now,
+                 struct fault *f)
 {
+    struct accept_args *job = &entry->job;
+    bool ours = entry->given || s->untold == entry->number;
     struct accept_reply reply = {0};
     struct fault first = {0};
     err e = store_accept(queue, job, now, &reply, &first);
@@ -267,6 +278,9 @@ static err offer(struct store *queue, struct accept_args *job, wall now, struct 
         job->idempotency_key = SPAN_NONE;
         first = (struct fault){0};
         e = store_accept(queue, job, now, &reply, &first);
+        if (e == E_CONFLICT && ours)
+            return E_OK; /* it was handed over so before */
+        s->untold = e && !is_of_the_entry(e) ? entry->number : 0;
     }
     if (!e && reply.state == JOB_CANCELLED)
         log_info("spool.cancelled", F_S("job", job->id),
@@ -274,12 +288,6 @@ static err offer(struct store *queue, struct accept_args *job, wall now, struct 
     if (e && f && !f->code)
         *f = first;
     return e == E_CONFLICT ? E_BAD_INPUT : e; /* the id that a client chose is another job's */
-}
-
-/* For good: the queue is not the reason. */
-static bool is_of_the_entry(err e)
-{
-    return e == E_BAD_INPUT || e == E_TOO_BIG || e == E_BAD_SYNTAX;
 }
 
 /* It waits on, and what is behind it goes on. Of each it is said once: all are looked at in their order. */
@@ -334,7 +342,7 @@ static err hand_over_one(struct spooling *s, struct store *queue, wall now, bool
     bool known = is_answered(s, entry.number);
     if (!e && !known) {
         entry.job.accepted_ms = entry.at.ms;
-        e = offer(queue, &entry.job, now, &refusal);
+        e = offer(s, queue, &entry, now, &refusal);
     }
     if (e && !is_of_the_entry(e) && (e == E_MOVED || store_is_away(queue)))
         return fail(f, e, "%s", refusal.words);

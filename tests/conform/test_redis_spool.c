@@ -703,6 +703,34 @@ static void a_job_that_has_been_is_not_done_again(void **state)
     assert_int_equal(gone(), 0);
 }
 
+/* Two nodes took one request while the queue was away, and the second one is started anew behind its handing over: its job is
+ * there, under an id that is not the one of the key. */
+static void a_job_whose_key_another_node_brought_is_known_when_it_comes_anew(void **state)
+{
+    (void)state;
+    struct accept_reply reply;
+    struct accept_args there = job_args(new_id(), "x/normal"), here;
+    there.idempotency_key = SPAN("both");
+    here = there;
+    here.id = span_of(new_id());
+    assert_int_equal(take(&here, &reply), E_OK);
+    accept_args(&there);
+    hand_over();
+    started_anew();
+    assert_int_equal(spooling_state(spool).aside, 0);
+    assert_int_equal(jobs_count(), 2);
+    struct fault f = {0};
+    assert_int_equal(spooling_asked(spool, here.id, &f), E_OK);
+    /* Where it has been, it is not done again. */
+    for (int i = 0; i < 2; i++) {
+        struct lease l = start_next();
+        finish(&l, FAILURE_NONE);
+    }
+    forget_all();
+    started_anew();
+    assert_int_equal(jobs_count(), 0);
+}
+
 static void what_another_queue_had_or_this_one_forgot_is_not_handed_over(void **state)
 {
     (void)state;
@@ -812,6 +840,7 @@ int main(void)
         SPOOL(a_loss_that_cannot_be_noted_is_noted_later_and_nothing_is_given_up_before),
         SPOOL(what_cannot_be_noted_here_is_handed_over_all_the_same),
         SPOOL(a_job_that_has_been_is_not_done_again),
+        SPOOL(a_job_whose_key_another_node_brought_is_known_when_it_comes_anew),
         SPOOL(what_another_queue_had_or_this_one_forgot_is_not_handed_over),
         SPOOL(a_queue_that_was_moved_is_given_nothing_and_the_spool_keeps_it),
         SPOOL(a_queue_is_not_moved_while_a_node_says_that_it_has_jobs_for_it),

@@ -338,6 +338,7 @@ static err read_entry(struct spool *s, struct query *q, struct arena *a, struct 
     job.replaced_by = by;
     job.run_at_ms = db_int(q, 3);
     job.request_hash = (uint64_t)db_int(q, 6);
+    out->given = db_int(q, 8) != 0;
     out->job = job;
     db_end(q);
     return e;
@@ -398,9 +399,14 @@ err spool_set_aside(struct spool *s, int64_t number, struct span why, struct fau
         return e;
     s->now.waiting--;
     s->now.aside++;
-    e = db_run(s->db, SQL_SPOOL_GIVEN_LEAVE, f, DB_I(number));
-    s->now.perhaps -= !e && db_changes(s->db) > 0;
-    return e;
+    struct query *
+        q; /* that the queue had it once is known on: when it comes back it may be dropped for that */
+    e = one_row(s->db, SQL_SPOOL_IS_GIVEN, DB_ARGS(DB_I(number)), &q, f);
+    if (e)
+        return e == E_END ? E_OK : e;
+    db_end(q);
+    s->now.perhaps--;
+    return E_OK;
 }
 
 err spool_settle(struct spool *s, int64_t before_round, struct fault *f)

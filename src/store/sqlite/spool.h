@@ -47,7 +47,8 @@ MUST_USE err spool_sync(struct spool *s, struct fault *f);
 
 struct spooled {
     int64_t number;
-    wall at; /* when it was taken */
+    wall at;    /* when it was taken */
+    bool given; /* the queue answered for it before: it waits anew */
     struct accept_args job;
 };
 /* The first one behind `after` (0: of all) that waits to be handed over; its texts in the arena. E_END: none. E_BAD_SYNTAX, E_TOO_BIG: it

@@ -46,7 +46,8 @@
     ") STRICT;"
 #define SPOOL_ENTRY                                                                            \
     "SELECT s.number,s.id,s.at,s.run_at,s.ticket,coalesce(s.idem_key,''),s.idem_hash,"         \
-    "coalesce(u.replaced_by,'') FROM spool s LEFT JOIN spool_unique u ON u.number=s.number"
+    "coalesce(u.replaced_by,''),EXISTS(SELECT 1 FROM spool_given g WHERE g.number=s.number)"   \
+    " FROM spool s LEFT JOIN spool_unique u ON u.number=s.number"
 #define SPOOL_PERHAPS_THERE                                                                    \
     "SELECT s.number FROM spool_given g CROSS JOIN spool s ON s.number=g.number WHERE s.handed_over=0"
 
@@ -66,6 +67,7 @@
     X(SQL_SPOOL_UNIQUE_LEAVE, "DELETE FROM spool_unique WHERE number=?1")                      \
     X(SQL_SPOOL_GIVEN_STRAY, "DELETE FROM spool_given WHERE number NOT IN"                     \
                              " (SELECT number FROM spool UNION ALL SELECT number FROM spool_aside)") \
+    X(SQL_SPOOL_IS_GIVEN, "SELECT 1 FROM spool_given WHERE number=?1")                         \
     X(SQL_SPOOL_GIVEN_LEAVE, "DELETE FROM spool_given WHERE number=?1")                        \
     X(SQL_SPOOL_DONE, "UPDATE spool SET handed_over=1 WHERE number=?1 AND handed_over=0")      \
     X(SQL_SPOOL_GIVEN, "INSERT INTO spool_given(number,round,at,store) VALUES(?1,?2,?3,?4)")   \
