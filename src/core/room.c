@@ -42,7 +42,8 @@ struct room_offer room_offer(const struct room *r)
 bool room_passed(struct room_turn *t, int64_t waited_ms, int64_t bytes, int64_t patience_ms,
                  int64_t now_ms)
 {
-    if (t->emptying || waited_ms < patience_ms || bytes <= 0 || now_ms < t->rest_until_ms)
+    int64_t after_ms = room_turn_after(t, patience_ms, now_ms);
+    if (after_ms == 0 || waited_ms < after_ms || bytes <= 0)
         return false;
     *t = (struct room_turn){.emptying = true, .bytes = bytes, .since_ms = now_ms};
     return true;
@@ -54,6 +55,11 @@ void room_made(struct room_turn *t, int64_t patience_ms, int64_t now_ms)
     int64_t took = now_ms - t->since_ms;
     *t =
         (struct room_turn){.rest_until_ms = now_ms + (took > patience_ms ? took : patience_ms)};
+}
+
+int64_t room_turn_after(const struct room_turn *t, int64_t patience_ms, int64_t now_ms)
+{
+    return t->emptying || now_ms < t->rest_until_ms ? 0 : patience_ms;
 }
 
 struct room_offer room_turn_offer(const struct room_turn *t, const struct room *r)

@@ -51,4 +51,6 @@ bool room_passed(struct room_turn *t, int64_t waited_ms, int64_t bytes, int64_t 
                  int64_t now_ms);
 /* The question with nothing beside it was answered: with that job, or another node has it. */
 void room_made(struct room_turn *t, int64_t patience_ms, int64_t now_ms);
+/* How long a job must have waited for which the node would begin to make room now; 0: it would for none. */
+int64_t room_turn_after(const struct room_turn *t, int64_t patience_ms, int64_t now_ms);
 struct room_offer room_turn_offer(const struct room_turn *t, const struct room *r);

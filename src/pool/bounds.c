@@ -60,14 +60,21 @@ int64_t pool_memory_least(const struct pool *p, struct room_offer offer)
     return offer.kind == ROOM_ANY && p->memory.turn.emptying ? p->memory.turn.bytes : 0;
 }
 
+int64_t pool_memory_after(const struct pool *p)
+{
+    return p->draining ? 0
+                       : room_turn_after(&p->memory.turn, p->config.memory_patience_ms,
+                                         loop_now(p->loop).ms);
+}
+
 bool pool_memory_heard(struct slot *s, const struct store_op *op)
 {
     struct pool *p = s->pool;
     struct room_turn *t = &p->memory.turn;
     int64_t now_ms = loop_now(p->loop).ms, patience_ms = p->config.memory_patience_ms;
     const struct lease *l = &op->out.lease;
-    bool alone = op->in.reserve.memory_least > 0;
-    if (alone) {
+    bool alone = op->in.reserve.memory_least > 0, told = !op->result || op->result == E_END;
+    if (alone && told) {
         log_info("node.emptied", F_N("ms", now_ms - t->since_ms), F_N("bytes", t->bytes),
                  F_N("found", !op->result));
         room_made(t, patience_ms, now_ms);
@@ -77,7 +84,7 @@ bool pool_memory_heard(struct slot *s, const struct store_op *op)
                  F_N("bytes", l->passed_bytes));
         metric_add(METRIC_NODE_EMPTIED, 0, 1);
     }
-    return alone && op->result == E_END;
+    return alone && op->result == E_END; /* otherwise nobody knows: it is asked again */
 }
 
 void pool_memory_wait(struct pool *p)

@@ -181,6 +181,7 @@ struct span slot_meter_end(struct slot *s);
 struct room_offer pool_memory_offer(struct pool *p);
 int64_t pool_memory_bytes(struct room_offer offer); /* as the store is told */
 int64_t pool_memory_least(const struct pool *p, struct room_offer offer); /* likewise */
+int64_t pool_memory_after(const struct pool *p);                          /* likewise */
 /* The store has answered what it was asked for the slot. True: that was for one job alone, and others may be there. */
 bool pool_memory_heard(struct slot *s, const struct store_op *op);
 /* There is none. Others give memory back without a word; the answer to a question that is on its way is news of its own. */

@@ -640,7 +640,8 @@ static void reserve(struct slot *s, enum store_needs needs, struct room_offer of
                                          .random = random_u64() >> 1,
                                          .needs = needs,
                                          .memory_bytes = pool_memory_bytes(offer),
-                                         .memory_least = pool_memory_least(s->pool, offer)}};
+                                         .memory_least = pool_memory_least(s->pool, offer),
+                                         .room_after_ms = pool_memory_after(s->pool)}};
     store_thread_post(s->pool->store, &s->reserve_op);
 }
 

@@ -251,9 +251,12 @@ struct reserve_args {
     /* number of this question of this worker; asked again it gives the same lease, as long
      * as that is held. 0: not numbered */
     uint64_t request;
-    enum store_needs needs;   /* that can be met now */
-    int64_t memory_bytes;     /* that there is, or one of the two above */
-    int64_t memory_least;     /* only a job that says so much at least; 0 any */
+    enum store_needs needs; /* that can be met now */
+    int64_t memory_bytes;   /* that there is, or one of the two above */
+    int64_t memory_least;   /* only a job that says so much at least; 0 any */
+    /* The node would make room for a job that was passed over and is ready for so long: it is told of one (lease.passed_ms),
+     * one node at a time; 0: not now */
+    int64_t room_after_ms;
     int64_t time_ms;          /* only jobs whose attempt may not take longer; 0 any */
     const struct span *sites; /* that this worker knows; NULL all */
     size_t site_count;

@@ -909,9 +909,8 @@ static void a_job_that_is_deleted_counts_once_and_the_archive_hears_of_it(void *
 }
 
 /* Whose id is known for a while, for those that come in from a spool. */
-static void a_batch_may_have_the_id_of_a_job_that_was_deleted(void **state)
+static void a_batch_of_so_many_may_have_a_deleted_jobs_id(size_t count)
 {
-    (void)state;
     struct lease l;
     struct retain_reply ignored;
     struct retain_args all = {.age_ms = 1, .dead_age_ms = 1};
@@ -926,11 +925,18 @@ static void a_batch_may_have_the_id_of_a_job_that_was_deleted(void **state)
         commit();
     }
     assert_int_equal(jobs_in(-1), 0);
-    args.count = 1;
+    args.count = count;
     orders[0].id = span_of(id);
     ok(create(&args));
-    assert_int_equal(reply.added, 1);
-    assert_int_equal(jobs_in(JOB_READY), 1);
+    assert_int_equal(reply.added, count);
+    assert_int_equal(jobs_in(JOB_READY), count);
+}
+static void a_batch_may_have_the_id_of_a_job_that_was_deleted(void **state)
+{
+    a_batch_of_so_many_may_have_a_deleted_jobs_id(1);
+    tear_down(state);
+    set_up(state);
+    a_batch_of_so_many_may_have_a_deleted_jobs_id(JOBS); /* in pieces */
 }
 
 /* ---- what earlier versions read ---- */

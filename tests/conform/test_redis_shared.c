@@ -383,11 +383,57 @@ static void a_node_that_knows_no_webhook_soon_finds_the_first_one_of_another(voi
     assert_int_equal(t.count, 1);
 }
 
+static err reserve_with(const struct reserve_args *args, struct lease *out)
+{
+    begin();
+    err e = store_reserve(w->s, args, now(), w->a, out, &w->f);
+    commit();
+    return e;
+}
+
+/* One node at a time makes room for a job that fits beside no others: not one that rests from that, or drains, though it
+ * comes first. */
+static void room_is_made_by_a_node_that_does_so_now(void **state)
+{
+    (void)state;
+    struct lease l;
+    struct accept_args large = job_args(new_id("job"));
+    large.memory_bytes = 4000;
+    large.prio = 9;
+    begin();
+    ok(store_accept(w->s, &large, now(), &(struct accept_reply){0}, &w->f));
+    commit();
+    for (int i = 0; i < 4; i++)
+        accept_job();
+    w->now += 10000;
+    struct reserve_args rests = {.worker = SPAN("w"),
+                                 .needs = NEEDS_PAGE,
+                                 .memory_bytes = 1000},
+                        makes = rests, emptied = rests;
+    makes.room_after_ms = 5000;
+    emptied.memory_bytes = STORE_MEMORY_ANY;
+    emptied.memory_least = 4000;
+    rests.random = 1, makes.random = 2, emptied.random = 3;
+    ok(reserve_with(&rests, &l));
+    assert_int_equal(l.passed_ms, 0);
+    change_nodes();
+    ok(reserve_with(&makes, &l));
+    assert_int_equal(l.passed_bytes, 4000);
+    change_nodes();
+    makes.random = 4;
+    ok(reserve_with(&makes, &l)); /* the other one is at it */
+    assert_int_equal(l.passed_ms, 0);
+    change_nodes();
+    ok(reserve_with(&emptied, &l));
+    assert_string_equal(l.id, large.id.p);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up_both, tear_down_both)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(room_is_made_by_a_node_that_does_so_now),
         T(a_batch_whose_jobs_end_on_two_nodes_has_its_callbacks_once),
         T(callbacks_that_two_nodes_tend_come_once),
         T(a_job_of_a_batch_whose_node_died_ends_it_on_another),

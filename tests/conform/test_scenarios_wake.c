@@ -648,12 +648,16 @@ static void s59_a_job_that_was_passed_over_is_told_and_can_be_asked_for(void **s
     args.memory_bytes = 9000;
     accept_args(&args);
     accept_many("a/normal", 3);
-    accept_many("b/normal", 2);
+    accept_many("b/normal", 3);
     w->now += 25000;
-    const struct reserve_args little = {.needs = NEEDS_PAGE, .memory_bytes = 1000},
-                              one = {.needs = NEEDS_PAGE, .memory_least = 4000},
+    struct reserve_args little = {
+        .needs = NEEDS_PAGE, .memory_bytes = 1000, .room_after_ms = 35001};
+    const struct reserve_args one = {.needs = NEEDS_PAGE, .memory_least = 4000},
                               none = {.needs = NEEDS_PAGE, .memory_least = 9001};
     int64_t passed_ms = 0, passed_bytes = 0;
+    assert_int_equal(reserve_as(&little, &l), E_OK); /* who is more patient hears of none */
+    assert_int_equal(l.passed_ms, 0);
+    little.room_after_ms = 5000;
     for (int i = 0; i < 2; i++) { /* one of each lane: that of a tells of the older one */
         assert_int_equal(reserve_as(&little, &l), E_OK);
         if (l.passed_ms > passed_ms) {

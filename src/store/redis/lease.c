@@ -117,6 +117,7 @@ void reserve_put(struct store *s, struct call *c, const struct reserve_args *arg
     call_text(c, sites_of(s, args));
     call_json(s, c, args->worker);
     call_number(c, args->memory_least);
+    call_number(c, args->room_after_ms);
 }
 
 err reserve_read(struct store *s, const struct reply *r, struct arena *a, struct lease *out,

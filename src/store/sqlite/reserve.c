@@ -291,8 +291,9 @@ err sqlite_reserve(struct store *s, const struct reserve_args *args, wall now, s
     memcpy(l.session, head.session.id, sizeof l.session);
     l.attempt = ++l.fence;
     l.quarantine = lane->class == LANE_QUARANTINE;
-    if (look.passed.seq) {
-        l.passed_ms = now.ms > look.passed.ready_ms ? now.ms - look.passed.ready_ms : 0;
+    int64_t waited = now.ms - look.passed.ready_ms;
+    if (look.passed.seq && args->room_after_ms > 0 && waited >= args->room_after_ms) {
+        l.passed_ms = waited;
         l.passed_bytes = look.passed.memory;
     }
     lanes_count(s, lane, needs, JOB_READY, JOB_ACTIVE, now.ms);

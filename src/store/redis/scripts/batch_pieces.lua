@@ -163,7 +163,7 @@ local function there_of(ids)
         end
     end
     for i, at in ipairs(call('ZMSCORE', P .. 'gone', unpack(ids))) do
-        there[ids[i]] = there[ids[i]] or at and true
+        there[ids[i]] = there[ids[i]] or at and N(at) > 0 -- else the archive has nothing of it any more: the id is free
     end
     return there
 end

@@ -1,10 +1,10 @@
 -- reserving.lua - a worker gets the next job that may start: part of the scripts that ask for one, behind take.lua.
 -- late
 local LOOKS = 100
-local PATIENCE, MAKING_ROOM = 30000, 600000 -- for one that is passed over, before a node may make room for it; for so long
+local PATIENCE, MAKING_ROOM = 30000, 600000 -- of a node that does not say its own; for so long one makes room
 local PEEK, PEEKS = 16, 128 -- jobs of a lane, of each kind of needs, of which one is to fit; of all lanes for one question
 -- Of the question that is answered now: a worker's needs, what it knows; and how far the look for a job has come.
-local needs, memory, least, time, known, aside, held, parked, closed, session, peeks
+local needs, memory, least, patience, time, known, aside, held, parked, closed, session, peeks
 local passed -- the first job of a lane that takes too much memory: of those that were met the one that is ready for longest
 local looked = 0 -- in this script
 -- Where the last one was found, when that was first in its turn: lane, needs, and score and member of the next lane and of the
@@ -190,6 +190,7 @@ local function start(l, id, a)
 end
 local function begin_look(a)
     needs, memory, least, time, known = N(a[4]), N(a[5]), N(a[9]), N(a[6]), {}
+    patience = a[10] and N(a[10]) or PATIENCE
     aside, held, parked, closed, session, peeks = 0, {}, 0, 0, nil, PEEKS
     known['*'] = a[7] == '*'
     for site in string.gmatch(known['*'] and '' or a[7], '[^\n]+') do
@@ -206,9 +207,10 @@ local function look_again()
     end
     M.woken = true
 end
--- One node at a time makes room for what is passed over: it asks for nothing until nothing runs on it.
+-- One node at a time makes room for what is passed over: it asks for nothing until nothing runs on it. One that does not do so
+-- now keeps others from it neither.
 local function makes_room()
-    if now - passed.ra < PATIENCE then
+    if patience == 0 or now - passed.ra < patience then
         return false
     end
     local who = call('GET', P .. 'room')
@@ -228,7 +230,7 @@ function M.reserve(a, leased)
         return {R_END, 0}, false
     end
     begin_look(a)
-    if least > 0 then
+    if least > 0 and call('GET', P .. 'room') == NODE then
         call('DEL', P .. 'room') -- the room is there
     end
     local l, id
