@@ -67,6 +67,7 @@ static void put_spool(struct json_w *w, const struct spooling_state *s)
     json_kv_int(w, "waiting", s->waiting);
     json_kv_int(w, "handed_over", s->handed_over);
     json_kv_int(w, "aside", s->aside);
+    json_kv_int(w, "stuck", s->stuck);
     json_kv_int(w, "most", s->most);
     view_time(w, "oldest_at", s->oldest_ms);
     json_close(w);

@@ -227,6 +227,7 @@ static void check_shared(struct status *s)
     const struct vitals *v = &s->vitals;
     long long waiting = vitals_number(v, VITAL_READY, "spool.waiting"),
               aside = vitals_number(v, VITAL_READY, "spool.aside"),
+              stuck = vitals_number(v, VITAL_READY, "spool.stuck"),
               jobs = vitals_number(v, VITAL_READY, "lost.jobs"),
               times = vitals_number(v, VITAL_READY, "lost.times"),
               events = vitals_number(v, VITAL_READY, "lost.events");
@@ -236,6 +237,12 @@ static void check_shared(struct status *s)
                    "%lld of %lld jobs wait on this node's disk since %s", waiting,
                    vitals_number(v, VITAL_READY, "spool.most"),
                    words(s, s->vitals.all[VITAL_READY].root, "spool.oldest_at"));
+    if (stuck > 0)
+        checks_add(
+            s->checks, "spool", HEALTH_WARN,
+            "the log of the service names them, with the reason (spool.stuck): they are offered again "
+            "until it has gone",
+            "%lld jobs on this node's disk are not taken, though the Redis is there", stuck);
     if (aside > 0)
         checks_add(
             s->checks, "spool", HEALTH_FAIL,

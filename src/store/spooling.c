@@ -54,13 +54,20 @@ struct spooling_state spooling_state(struct spooling *s)
     if (spool_look(s->spool, &v, NULL))
         v = (struct spool_view){0};
     int64_t age = v.oldest_ms ? clock_wall().ms - v.oldest_ms : 0;
+    int64_t stuck = s->stuck > s->stuck_now ? s->stuck : s->stuck_now;
+    stuck = stuck < v.waiting ? stuck : v.waiting;
     metric_set(METRIC_SPOOL, WAITING, v.waiting);
     metric_set(METRIC_SPOOL, KEPT_ON, v.handed_over);
     metric_set(METRIC_SPOOL, SET_ASIDE, v.aside);
-    metric_set(METRIC_SPOOL, STUCK, s->stuck > s->stuck_now ? s->stuck : s->stuck_now);
+    metric_set(METRIC_SPOOL, STUCK, stuck);
     metric_set(METRIC_SPOOL_AGE, 0, age > 0 ? age : 0);
-    return (struct spooling_state){true,   v.waiting, v.handed_over,
-                                   v.most, v.aside,   v.oldest_ms};
+    return (struct spooling_state){.on = true,
+                                   .waiting = v.waiting,
+                                   .handed_over = v.handed_over,
+                                   .most = v.most,
+                                   .aside = v.aside,
+                                   .stuck = stuck,
+                                   .oldest_ms = v.oldest_ms};
 }
 
 err spooling_open(struct spooling **out, const struct spooling_config *config, struct fault *f)

@@ -47,7 +47,9 @@ MUST_USE err spooling_sync(struct spooling *s, struct fault *f);
 struct spooling_state {
     bool on;
     int64_t waiting, handed_over, most;
-    int64_t aside;     /* could not be handed over, and are kept for a person */
+    int64_t aside; /* could not be handed over, and are kept for a person */
+    int64_t
+        stuck; /* of those that wait: the queue is there and did not take them when it was asked last */
     int64_t oldest_ms; /* when the first of those that wait was taken; 0: none waits */
 };
 struct spooling_state spooling_state(struct spooling *s); /* also sets the gauges */
