@@ -10,6 +10,7 @@ static void let_go(struct slot *s)
 {
     s->pool->commits_waiting -= s->commit_waits;
     s->commit_waits = s->committing = false;
+    s->commit_pause_ms = 0;
     free(s->items);
     s->items = NULL;
     buf_free(&s->records);
@@ -23,9 +24,14 @@ static void keep(struct slot *s, const struct store_op *op)
         log_error("job.commit_waits", F_C("job", s->lease.id), F_X("result", op->result),
                   F_C("why", op->fault.words));
     s->pool->commits_waiting += !s->commit_waits;
+    s->pool->commits_refused = true;
     s->commit_waits = true;
     slot_progress(s); /* the job does what it can */
-    timer_start(s->commit_again, COMMIT_AGAIN_MS);
+    int64_t pause = 2 * s->commit_pause_ms;
+    s->commit_pause_ms = pause < COMMIT_AGAIN_MS   ? COMMIT_AGAIN_MS
+                         : pause < COMMIT_PAUSE_MS ? pause
+                                                   : COMMIT_PAUSE_MS;
+    timer_start(s->commit_again, s->commit_pause_ms);
 }
 
 void slot_commit_again(void *ctx)
@@ -60,6 +66,8 @@ static void on_commit_done(struct store_op *op)
     if (waited && !op->result)
         log_info("job.commit_taken", F_C("job", s->lease.id));
     if (!op->result) {
+        s->pool->commits_refused =
+            false; /* what another one cannot bring is a matter of that job */
         metric_add(METRIC_POSTS, 0, op->out.commit.added);
         metric_add(METRIC_REJECTED, 0, op->out.commit.rejected);
         metric_add(METRIC_CONFLICTS, 0, op->out.commit.conflicts);

@@ -27,7 +27,8 @@ enum {
     REST_MS = 1000,
     MISFITS_MAX = 3,
     MISFIT_MS = 100,
-    COMMIT_AGAIN_MS = 500,
+    COMMIT_AGAIN_MS = 500, /* the first time; twice as long each time, up to: */
+    COMMIT_PAUSE_MS = 8000,
     ITEMS_MAX = 100000,  /* of one batch, as the store allows */
     LOG_LINES_MAX = 100, /* of one worker in a second */
 };
@@ -104,8 +105,9 @@ struct slot {
         int64_t taken;
     } bounds;
     struct timer *attempt, *stall, *grace, *beat, *look, *fenced_at;
-    struct buf records; /* the RECORDS frame being committed */
-    bool commit_waits;  /* the store could not take them: they are brought again */
+    struct buf records;      /* the RECORDS frame being committed */
+    bool commit_waits;       /* the store could not take them: they are brought again */
+    int64_t commit_pause_ms; /* behind the last time */
     struct timer *commit_again;
     bool committing, finishing, finished, beating, starting_op;
     struct finish_args ending;
@@ -133,8 +135,9 @@ struct pool {
     int misfits; /* questions in a row that no job had the memory for, or nobody had a job */
     struct timer *rest; /* the store could not reserve: nothing is asked while it runs */
     bool draining;
-    bool away;           /* the store could not keep what a job would bring */
-    int commits_waiting; /* slots with commit_waits */
+    bool away;            /* the store could not keep what a job would bring */
+    int commits_waiting;  /* slots with commit_waits */
+    bool commits_refused; /* one of them was, and nothing was taken since */
     void (*on_drained)(void *ctx);
     void *drain_ctx;
     struct timer *drain;

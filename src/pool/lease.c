@@ -3,6 +3,8 @@
 
 #include "core/metrics.h"
 
+enum { BEAT_PART = 3, SOON_PART = 15, SOON_MOST_MS = 1000 };
+
 /* Nobody answered in time that the job is still ours: somebody else may have it in a moment. */
 static void fence_stop(struct slot *s)
 {
@@ -19,9 +21,15 @@ static void fence_stop(struct slot *s)
 void slot_lease_on_fence(void *ctx)
 {
     struct slot *s = slot_of(ctx);
-    int64_t left = fence_left_ms(&s->fence, loop_now(s->pool->loop));
-    if (s->state != SLOT_OPENING && s->state != SLOT_RUNNING)
-        return; /* it ends anyhow */
+    mono now = loop_now(s->pool->loop);
+    int64_t left = fence_left_ms(&s->fence, now);
+    if (s->state != SLOT_OPENING && s->state != SLOT_RUNNING && s->state != SLOT_STOPPING)
+        return; /* its worker is done with it */
+    if (!left && s->fence_heard &&
+        s->state == SLOT_STOPPING) { /* it ends, but not beyond its lease */
+        timer_start(s->grace, fence_grace_ms(&s->fence, s->pool->config.grace_ms, now));
+        return;
+    }
     if (!left && s->fence_heard) {
         fence_stop(s);
         return;
@@ -38,10 +46,30 @@ static void fence_set(struct slot *s)
         timer_start(s->fenced_at, fence_left_ms(&s->fence, loop_now(s->pool->loop)));
 }
 
+/* It has a lease that others would take: the job, and then what is told of its end. */
+static bool has_lease(const struct slot *s)
+{
+    return slot_has_job(s) || (s->state == SLOT_ENDING && !s->finished && !s->lease_lost);
+}
+
+/* After one that was answered a third of the lease behind its asking, also when the answer took longer; after one that was
+ * not at once, so that a moment without an answer costs no job. */
+static void set_beat(struct slot *s, err said)
+{
+    int64_t lease_ms = s->pool->config.lease_ms, soon = lease_ms / SOON_PART;
+    int64_t left =
+        mono_left(mono_add(s->beat_at, lease_ms / BEAT_PART), loop_now(s->pool->loop));
+    if (said)
+        left = soon < SOON_MOST_MS ? soon : SOON_MOST_MS;
+    if (said != E_STALE && has_lease(s))
+        timer_start(s->beat, left > 0 ? left : 1);
+}
+
 static void on_beat_done(struct store_op *op)
 {
     struct slot *s = slot_of(op->ctx);
     s->beating = false;
+    set_beat(s, op->result);
     if (op->result == E_STALE && slot_has_job(s)) {
         s->lease_lost = true;
         metric_add(METRIC_JOB_STALE, 0, 1);
@@ -58,11 +86,8 @@ static void on_beat_done(struct store_op *op)
 void slot_lease_on_beat(void *ctx)
 {
     struct slot *s = slot_of(ctx);
-    if (!slot_has_job(s))
-        return;
-    timer_start(s->beat, s->pool->config.lease_ms / 3);
-    if (s->beating)
-        return;
+    if (!has_lease(s) || s->beating)
+        return; /* the answer sets the next one */
     s->beating = true;
     s->beat_at = loop_now(s->pool->loop);
     s->beat_op = (struct store_op){.verb = STORE_HEARTBEAT,
@@ -76,7 +101,7 @@ void slot_lease_on_beat(void *ctx)
 /* A lease whose answer came late is a good part of its time old. */
 static int64_t first_beat_ms(const struct slot *s)
 {
-    mono due = mono_add(s->asked_at, s->pool->config.lease_ms / 3);
+    mono due = mono_add(s->asked_at, s->pool->config.lease_ms / BEAT_PART);
     return mono_left(due, loop_now(s->pool->loop));
 }
 

@@ -140,7 +140,9 @@ static void on_attempt_over(void *ctx)
 static void on_stall(void *ctx)
 {
     struct slot *s = slot_of(ctx);
-    if (!slot_waits_for_turn(s))
+    if (s->committing)
+        slot_progress(s); /* the store has its page, or cannot take it: no matter of the job */
+    else if (!slot_waits_for_turn(s))
         slot_stop(s, FAILURE_STUCK, E_TIMEOUT);
 }
 
@@ -1051,7 +1053,7 @@ void pool_each_packs(const struct pool *p, void (*each)(void *ctx, const struct 
 /* What is taken now could not be kept. */
 static bool rests(const struct pool *p)
 {
-    return p->draining || p->away || p->commits_waiting > 0;
+    return p->draining || p->away || (p->commits_waiting > 0 && p->commits_refused);
 }
 
 void pool_away(struct pool *p, bool away)

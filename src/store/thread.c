@@ -77,6 +77,8 @@ struct store_thread {
     int64_t last_event;
     struct store_trouble trouble;
     struct fault away; /* why the store could not be asked the last time; no code: it could */
+    struct fault
+        unkept; /* why it could not keep what jobs bring when that was looked at last; of the thread */
 };
 
 /* ---- lists ---- */
@@ -494,13 +496,22 @@ static void note_trouble(struct store_thread *t, bool away, bool disk_full, wall
     is->failures = away ? is->failures + 1 : 0;
 }
 
+/* Whether what jobs bring can be kept. It may take a while to hear that it cannot: nobody waits for an answer meanwhile. */
+static void look_at_archive(struct store_thread *t)
+{
+    t->unkept = (struct fault){0};
+    (void)!store_keeps(t->store, &t->unkept);
+}
+
 /* What may start now, what comes next, whether what it brings can be kept; told to the loop. False when the store cannot say. */
 static bool look_ahead(struct store_thread *t, struct outlook *out)
 {
     struct fault f = {0};
     wall now = tell_time(t);
     err e = store_outlook(t->store, now, out, &f);
-    bool kept = e || !store_keeps(t->store, &f);
+    bool kept = e || t->unkept.code == E_OK;
+    if (!kept)
+        f = t->unkept;
     if (!e)
         publish_gauges(out);
     pthread_mutex_lock(&t->lock);
@@ -680,6 +691,7 @@ static bool keep_up(struct store_thread *t, struct watch *w)
     note_loss(t);
     w->spool_more = hand_over(t);
     publish_spool(t);
+    look_at_archive(t);
     w->sure = look_ahead(t, &w->known);
     if (e || !w->sure) {
         w->resting = true;

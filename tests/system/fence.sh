@@ -68,9 +68,13 @@ trap stop_all EXIT
 start_practice
 start_redis
 start_postgres
-"${PYTHON:-python3}" "$ROOT/tests/system/relay.py" "$WORK/relay.sock" "$WORK/redis.sock" >"$WORK/relay.out" 2>&1 &
-RELAY_PID=$!
-wait_until 10 "the relay listens" grep -q listening "$WORK/relay.out"
+start_relay() {
+    rm -f "$WORK/relay.sock"
+    "${PYTHON:-python3}" "$ROOT/tests/system/relay.py" "$WORK/relay.sock" "$WORK/redis.sock" >"$WORK/relay.out" 2>&1 &
+    RELAY_PID=$!
+    wait_until 10 "the relay listens" grep -q listening "$WORK/relay.out"
+}
+start_relay
 start_node north "$QUEUE"
 start_node south "unix://$WORK/relay.sock"
 for node in north south; do wait_until 90 "node $node is ready" node_is_ready "$node"; done
@@ -96,6 +100,19 @@ sleep 1.5 # is what is tested
 kill -CONT "$RELAY_PID"
 wait_until 20 "it goes on" goes_on "$(view .counts.posts)"
 [ "$(said south job.fenced)" = 0 ] || die "a cut of a quarter of a lease stopped it: $(grep job.fenced "$WORK/south.log")"
+is '[.attempts.started, .attempts.released]' '[1,0]' || die "attempts: $(view .attempts)"
+
+# ---- refused for a moment, again and again: a heartbeat that fails is sent anew, not when the next one is due
+
+for _ in 1 2 3 4 5 6; do
+    kill -KILL "$RELAY_PID"
+    wait "$RELAY_PID" 2>/dev/null
+    sleep 1.2 # is what is tested, as is the time between
+    start_relay
+    sleep 1.2
+done
+[ "$(said south job.fenced)" = 0 ] || die "moments without an answer stopped it: $(grep job.fenced "$WORK/south.log")"
+wait_until 20 "it goes on" goes_on "$(view .counts.posts)"
 is '[.attempts.started, .attempts.released]' '[1,0]' || die "attempts: $(view .attempts)"
 
 # ---- cut off until it stopped by itself, and back before its lease was given away: it is given back without blame
@@ -132,7 +149,7 @@ say "fence: a node that was cut off stopped its job at ${stopped#*T}, another on
 scale south 0
 panel '{"latency_ms":400}'
 order() { node_call north -H 'Content-Type: application/json' http://fulmar/v1/jobs \
-    -d "{\"kind\":\"posts\",\"target\":\"$1\",\"limit\":$2,\"evidence\":\"never\"}" | jq -r .id; }
+    -d "{\"kind\":\"posts\",\"target\":\"$1\",\"limit\":$2,\"evidence\":\"never\"${3:-}}" | jq -r .id; }
 id=$(order @practice_701 300)
 wait_until 60 "the job brings posts at north" goes_on 0
 kill_postgres
@@ -156,4 +173,20 @@ done
 curl -sS "$SITE/$(truth_path posts @practice_701 300)" | normal >"$WORK/truth"
 node_call north "http://fulmar/v1/jobs/$first/posts" | normal >"$WORK/got"
 cmp -s "$WORK/truth" "$WORK/got" || die "$(wc -l <"$WORK/got") posts, truth $(wc -l <"$WORK/truth")"
+
+# ---- an attempt that ends while its page waits is given back without blame, however long the archive is away
+
+scale south 0
+panel '{"latency_ms":400}'
+id=$(order @practice_703 300 ',"timeouts":{"attempt_s":8}')
+wait_until 60 "the job brings posts at north" goes_on 0
+kill_postgres
+wait_until 60 "its page waits" has_said north job.commit_waits 1
+wait_until 20 "its attempt is over" has_said north job.finish_retried 1
+sleep 12 # two leases are what is tested
+start_postgres
+panel '{"latency_ms":0}'
+wait_until 30 "north is ready again" node_is_ready north
+wait_until 90 "the job ends" is .state '"succeeded"'
+is '[.attempts.crashed, .attempts.failed, .attempts.released]' '[0,0,1]' || die "the outage was charged to the job: $(view .attempts)"
 say "fence: while the archive was away a page waited, no job began, and both ended at their first attempt"

@@ -15,6 +15,7 @@ enum {
     PAUSE_FIRST_MS = 100,
     PAUSE_MOST_MS = 5000,
     REST_MS = 30000,
+    CONNECT_MS = 3000,      /* for a server of which the address says no connect_timeout */
     COPY_BYTES = 64 * 1024, /* sent at once */
     ARG_BYTES = 64 << 20,   /* of all arrays of one statement */
     OPTIONS_MAX = 64,
@@ -142,7 +143,7 @@ static int64_t configured_connect_ms(const struct pg *p)
     int64_t seconds = 0;
     if (!span_int(span_of(option(p, "connect_timeout")), &seconds) || seconds <= 0 ||
         seconds > PG_WAIT_MS / 1000)
-        return PG_WAIT_MS;
+        return CONNECT_MS;
     return seconds * 1000;
 }
 
@@ -493,6 +494,7 @@ static err connect_any(struct pg *p, struct fault *f)
 {
     int64_t left = mono_left(p->connect_again, clock_mono());
     err e = E_STORE;
+    mono began = clock_mono();
     if (p->failures && left > 0) {
         if (f)
             f->wait_ms = left;
@@ -511,7 +513,9 @@ static err connect_any(struct pg *p, struct fault *f)
         p->failures = 0;
         return E_OK;
     }
-    p->connect_again = mono_add(clock_mono(), pause_ms(p));
+    int64_t took = clock_mono().ms - began.ms, pause = pause_ms(p);
+    /* At most half of the time is spent on it: others wait for this thread. */
+    p->connect_again = mono_add(clock_mono(), pause > took ? pause : took);
     p->failures++;
     return e;
 }
