@@ -186,9 +186,6 @@ static void go_on(struct slot *s, const struct frame *f)
 
 static void answer_fetch(struct slot *s, int64_t call, const struct fetch_answer *a)
 {
-    if (a->failed == E_THROTTLED)
-        s->release =
-            true; /* others wait for that host: no fault of the job's, nor the site's word */
     struct frame f = {.type = FRAME_FETCHED, .n = {call, a->failed, a->status}};
     f.t[0] = a->failed ? span_of(a->words) : a->url;
     if (!a->failed) {

@@ -24,7 +24,8 @@ static void keep(struct slot *s, const struct store_op *op)
         log_error("job.commit_waits", F_C("job", s->lease.id), F_X("result", op->result),
                   F_C("why", op->fault.words));
     s->pool->commits_waiting += !s->commit_waits;
-    s->pool->commits_refused = true;
+    /* Only by its first one: what comes again and again may be a matter of this page. */
+    s->pool->commits_refused |= !s->commit_waits;
     s->commit_waits = true;
     slot_progress(s); /* the job does what it can */
     int64_t pause = 2 * s->commit_pause_ms;

@@ -105,6 +105,9 @@ struct slot {
         int64_t taken;
     } bounds;
     struct timer *attempt, *stall, *grace, *beat, *look, *fenced_at;
+    mono grace_by; /* of the worker's grace; of its end, grace is the time to the next try */
+    mono over_at;  /* the job was over on this side */
+    int64_t finish_pause_ms; /* before the store is told once more */
     struct buf records;      /* the RECORDS frame being committed */
     bool commit_waits;       /* the store could not take them: they are brought again */
     int64_t commit_pause_ms; /* behind the last time */
@@ -166,6 +169,8 @@ static inline bool slot_store_cannot(err e)
     return e == E_STORE || e == E_DISK_FULL || e == E_BUSY;
 }
 void slot_tell(struct slot *s, const struct frame *f);
+/* Its worker has so long to end by itself, or as long as it had before, whichever is over first. */
+void slot_grace(struct slot *s, int64_t ms);
 /* Progress was made: the stall clock starts over. */
 void slot_progress(struct slot *s);
 /* A request of its waits for its turn at a host, which is no standstill: the stall clock goes on behind that. */

@@ -3,7 +3,7 @@
 
 #include "core/metrics.h"
 
-enum { BEAT_PART = 3, SOON_PART = 15, SOON_MOST_MS = 1000 };
+enum { BEAT_PART = 3, SOON_PART = 15, SOON_MOST_MS = 1000, ENDING_MS = 120000 };
 
 /* Nobody answered in time that the job is still ours: somebody else may have it in a moment. */
 static void fence_stop(struct slot *s)
@@ -15,7 +15,7 @@ static void fence_stop(struct slot *s)
     s->fenced = s->release = true;
     slot_stop(s, FAILURE_CANCELLED, E_STALE);
     if (s->state == SLOT_STOPPING)
-        timer_start(s->grace, grace_ms);
+        slot_grace(s, grace_ms);
 }
 
 void slot_lease_on_fence(void *ctx)
@@ -27,7 +27,7 @@ void slot_lease_on_fence(void *ctx)
         return; /* its worker is done with it */
     if (!left && s->fence_heard &&
         s->state == SLOT_STOPPING) { /* it ends, but not beyond its lease */
-        timer_start(s->grace, fence_grace_ms(&s->fence, s->pool->config.grace_ms, now));
+        slot_grace(s, fence_grace_ms(&s->fence, s->pool->config.grace_ms, now));
         return;
     }
     if (!left && s->fence_heard) {
@@ -46,10 +46,14 @@ static void fence_set(struct slot *s)
         timer_start(s->fenced_at, fence_left_ms(&s->fence, loop_now(s->pool->loop)));
 }
 
-/* It has a lease that others would take: the job, and then what is told of its end. */
+/* It has a lease that others would take: the job, and then what is told of its end; that not for ever, unless the store is
+ * known to be away. */
 static bool has_lease(const struct slot *s)
 {
-    return slot_has_job(s) || (s->state == SLOT_ENDING && !s->finished && !s->lease_lost);
+    bool ends = s->state == SLOT_ENDING && !s->finished && !s->lease_lost;
+    mono late = mono_add(s->over_at, ENDING_MS);
+    return slot_has_job(s) ||
+           (ends && (s->pool->away || !mono_past(late, loop_now(s->pool->loop))));
 }
 
 /* After one that was answered a third of the lease behind its asking, also when the answer took longer; after one that was

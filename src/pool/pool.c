@@ -108,6 +108,15 @@ void slot_tell(struct slot *s, const struct frame *f)
 
 /* ---- stopping ---- */
 
+void slot_grace(struct slot *s, int64_t ms)
+{
+    mono by = mono_add(loop_now(s->pool->loop), ms);
+    if (timer_on(s->grace) && s->grace_by.ms <= by.ms)
+        return;
+    s->grace_by = by;
+    timer_start(s->grace, ms);
+}
+
 void slot_stop(struct slot *s, enum failure_class why, err told)
 {
     if (s->state == SLOT_OPENING)
@@ -117,7 +126,7 @@ void slot_stop(struct slot *s, enum failure_class why, err told)
     s->stop_class = why;
     move(s, SLOT_ON_STOP);
     slot_tell(s, &(struct frame){.type = FRAME_CANCEL, .n = {told}});
-    timer_start(s->grace, s->pool->config.grace_ms);
+    slot_grace(s, s->pool->config.grace_ms);
 }
 
 static void on_grace(void *ctx)
@@ -480,7 +489,7 @@ static void on_tab_gone(void *ctx, err e, const char *words)
         slot_bounds_outgrown(s);
     if (s->state == SLOT_RUNNING || s->state == SLOT_STOPPING) {
         slot_tell(s, &(struct frame){.type = FRAME_GONE, .n = {e}, .t = {span_of(words)}});
-        timer_start(s->grace, s->pool->config.grace_ms);
+        slot_grace(s, s->pool->config.grace_ms);
     }
     if (s->picturing) {
         slot_pictures_give_up(s, GAP_PAGE_GONE);
@@ -672,7 +681,9 @@ static void on_finished(struct store_op *op)
         /* Unknown, not failed: the same call again; the nonce makes it idempotent. */
         log_error("job.finish_retried", F_C("job", s->lease.id), F_X("result", op->result),
                   F_C("why", op->fault.words));
-        timer_start(s->grace, 500);
+        timer_start(s->grace, s->finish_pause_ms);
+        s->finish_pause_ms =
+            s->finish_pause_ms < COMMIT_PAUSE_MS / 2 ? 2 * s->finish_pause_ms : COMMIT_PAUSE_MS;
         return;
     }
     if (op->result == E_STALE)
@@ -712,6 +723,8 @@ static struct span at_step(const struct slot *s, const char *words)
 static void job_over(struct slot *s, enum failure_class failure, struct span why)
 {
     bool unkept = s->commit_waits;
+    s->over_at = loop_now(s->pool->loop);
+    s->finish_pause_ms = COMMIT_AGAIN_MS;
     slot_commit_drop(s);
     if (s->stop_class != FAILURE_NONE && failure != FAILURE_NONE) {
         failure = s->stop_class;

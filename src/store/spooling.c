@@ -287,7 +287,10 @@ static err offer(struct spooling *s, struct store *queue, struct spooled *entry,
         e = store_accept(queue, job, now, &reply, &first);
         if (e == E_CONFLICT && ours)
             return E_OK; /* it was handed over so before */
-        s->untold = e && e != E_CONFLICT && !is_of_the_entry(e) ? entry->number : 0;
+        if (e && e != E_CONFLICT && !is_of_the_entry(e))
+            s->untold = entry->number;
+        else if (s->untold == entry->number)
+            s->untold = 0;
     }
     if (!e && reply.state == JOB_CANCELLED)
         log_info("spool.cancelled", F_S("job", job->id),

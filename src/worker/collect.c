@@ -653,8 +653,9 @@ static enum failure_class class_of(const struct collection *c, err e)
         return FAILURE_TIMEOUT;
     case E_NET:
     case E_PAGE:
-    case E_THROTTLED: /* by ourselves: the node gives the job back */
         return FAILURE_NETWORK;
+    case E_THROTTLED:
+        return FAILURE_RATE_LIMITED;
     case E_PAGE_GONE:
         return FAILURE_CRASH;
     case E_BROWSER_GONE:

@@ -141,10 +141,9 @@ static err read_url(struct pg *p, struct span url, struct fault *f)
 static int64_t configured_connect_ms(const struct pg *p)
 {
     int64_t seconds = 0;
-    if (!span_int(span_of(option(p, "connect_timeout")), &seconds) || seconds <= 0 ||
-        seconds > PG_WAIT_MS / 1000)
+    if (!span_int(span_of(option(p, "connect_timeout")), &seconds) || seconds <= 0)
         return CONNECT_MS;
-    return seconds * 1000;
+    return seconds < PG_WAIT_MS / 1000 ? seconds * 1000 : PG_WAIT_MS;
 }
 
 err pg_new(struct pg **out, const struct pg_config *config, struct fault *f)

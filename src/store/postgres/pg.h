@@ -26,7 +26,7 @@ enum { PG_WAIT_MS = 10000, PG_MARGIN_MS = 2000, PG_HOSTS = 8, PG_ROWS_BYTES = 64
 struct pg_config {
     /* "postgresql://…", as libpq reads it; several hosts are tried in their order */
     struct span url;
-    /* 0: as configured in the address or there, at most PG_WAIT_MS */
+    /* 0: as configured in the address, at most PG_WAIT_MS, or 3 s; there */
     int64_t connect_ms, statement_ms;
 };
 /* Reads the address, E_CONFIG with what is wrong; does not connect. */
