@@ -161,11 +161,11 @@ cmp -s "$WORK/truth" "$WORK/got" || die "$(wc -l <"$WORK/got") posts, truth $(wc
 
 scale south 0
 panel '{"latency_ms":400}'
-id=$(order @practice_703 300 ',"timeouts":{"attempt_s":8}')
+id=$(order @practice_703 300 ',"timeouts":{"attempt_s":15}')
 wait_until 60 "the job brings posts at north" goes_on 0
 kill_postgres
 wait_until 60 "its page waits" has_said north job.commit_waits 1
-wait_until 20 "its attempt is over" has_said north job.finish_retried 1
+wait_until 40 "its attempt is over" has_said north job.finish_retried 1
 sleep 12 # two leases are what is tested
 start_postgres
 panel '{"latency_ms":0}'
