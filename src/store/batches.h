@@ -36,6 +36,8 @@ struct batch_args {
     struct span calls[BATCH_CALLS]; /* tickets (store/ticket.h), or empty */
     struct span idempotency_key;
     uint64_t request_hash;
+    /* As of struct accept_args, and of each of its jobs: they come in whatever modes and limits say. 0: it comes now */
+    int64_t accepted_ms;
 };
 struct batch_refusal { /* of one job */
     size_t index;
@@ -49,7 +51,8 @@ struct batch_reply {
     struct batch_refusal *refused; /* in the arena; atomic: the first one, with the error */
     size_t refused_count;
 };
-/* As store_accept() for each job, all in one transaction. E_BAD_INPUT key used with another body. */
+/* As store_accept() for each job, all in one transaction. E_BAD_INPUT key used with another body; E_CONFLICT and none refused: the id
+ * is there, or of one with accepted_ms was. */
 MUST_USE err store_batch_create(struct store *s, const struct batch_args *args, wall now,
                                 struct arena *a, struct batch_reply *out, struct fault *f);
 struct batch_add_args {

@@ -939,6 +939,252 @@ static void a_batch_may_have_the_id_of_a_job_that_was_deleted(void **state)
     a_batch_of_so_many_may_have_a_deleted_jobs_id(JOBS); /* in pieces */
 }
 
+/* ---- what a node accepted while this store was away ---- */
+
+static const size_t sizes[] = {5, JOBS}; /* in one script, in pieces */
+#define FOR_EACH_SIZE(size) for (size_t at = 0, size; at < 2 && (size = sizes[at], true); at++)
+
+/* An hour ago, as the spool brings it. */
+static struct batch_args spooled_args(size_t count)
+{
+    struct batch_args args = args_of();
+    args.count = count;
+    args.idempotency_key = span_of(arena_fmt(w->a, "of %s", args.id.p));
+    args.accepted_ms = w->now - 3600000;
+    for (size_t i = 0; i < count; i++)
+        orders[i].accepted_ms = args.accepted_ms;
+    return args;
+}
+
+static void close_lane(void)
+{
+    struct lane_change c = {.name = SPAN("x/normal"),
+                            .act = LANE_ACT_CLOSE,
+                            .by = SPAN("ann"),
+                            .why = SPAN("a test")};
+    begin();
+    ok(store_lane_change(w->s, &c, now(), &w->f));
+    commit();
+}
+
+static void set_mode(enum store_mode mode)
+{
+    begin();
+    ok(store_mode_set(w->s, mode, SPAN("ann"), SPAN("a test"), now(), &w->f));
+    commit();
+}
+
+static void a_batch_that_a_node_accepted_comes_in_whatever_may_come_in_now(void **state)
+{
+    (void)state;
+    int64_t ready = 1;
+    accept_job();
+    set_depth(1);
+    close_lane();
+    set_mode(MODE_DRAINING);
+    w->limits.ready_max = w->limits.lanes_max = 1;
+    store_close(&w->s);
+    open_store();
+    FOR_EACH_SIZE(size)
+    {
+        struct batch_args args = spooled_args(size);
+        for (size_t i = 0; i < size; i++)
+            orders[i].unique_key = SPAN_NONE;
+        orders[1].lane = SPAN("y/normal");
+        orders[2].pool = SPAN("main");
+        orders[2].operation = SPAN("posts");
+        ok(create(&args));
+        assert_int_equal(reply.added, size);
+        ready += (int64_t)size;
+        assert_int_equal(jobs_in(JOB_READY), ready);
+        assert_int_equal(batch(args.id.p).created_ms, args.accepted_ms);
+        assert_int_equal(view(orders[size - 1].id.p).created_ms, args.accepted_ms);
+        assert_int_equal(staged_keys(), 0);
+        struct batch_args other = args_of(); /* nothing new comes in that way */
+        other.count = size;
+        other.idempotency_key = SPAN("another");
+        assert_int_equal(create(&other), E_DRAINING);
+        assert_int_equal(walk(), 0);
+    }
+}
+
+static void forget_all(void)
+{
+    struct retain_reply ignored;
+    struct retain_args all = {.age_ms = 1, .dead_age_ms = 1};
+    bool more;
+    w->now += 1000;
+    for (int i = 0; i < 3; i++) { /* what the archive has of it as well */
+        begin();
+        ok(store_retain(w->s, &all, now(), &ignored, &w->f));
+        ok(store_retain_batches(w->s, (wall){w->now + 1}, &more, &w->f));
+        commit();
+    }
+}
+
+static void a_batch_that_a_node_brings_again_is_one_also_when_it_has_been(void **state)
+{
+    (void)state;
+    FOR_EACH_SIZE(size)
+    {
+        struct batch_args args = spooled_args(size);
+        for (int i = 0; i < 2; i++) {
+            ok(create(&args));
+            assert_string_equal(reply.id, args.id.p);
+            assert_int_equal(reply.replayed, i == 1);
+        }
+        args.idempotency_key = SPAN_NONE; /* another node brought one with that */
+        assert_int_equal(create(&args), E_CONFLICT);
+        assert_int_equal(reply.refused_count, 0);
+        assert_int_equal(jobs_in(-1), size);
+        ends_once(args.id.p, (int64_t)size, (int64_t)size);
+        forget_all();
+        assert_false(is_there(args.id.p));
+        assert_int_equal(create(&args), E_CONFLICT);
+        assert_int_equal(reply.refused_count, 0);
+        assert_int_equal(jobs_in(-1), 0);
+        assert_int_equal(staged_keys(), 0);
+        w->now += 660000; /* nobody brings it after so long */
+        forget_all();
+        assert_int_equal(ask("ZCARD", "fulmar:{q}:gone", NULL), 0);
+    }
+}
+
+/* A job whose id is another one's by now: nothing of its batch comes in, and it is said which. */
+static void a_batch_one_of_whose_ids_is_taken_is_refused_whole(void **state)
+{
+    (void)state;
+    FOR_EACH_SIZE(size)
+    {
+        int64_t before = jobs_in(-1);
+        const char *taken = accept_job();
+        struct batch_args args = spooled_args(size);
+        orders[3].id = span_of(taken);
+        assert_int_equal(create(&args), E_CONFLICT);
+        assert_int_equal(reply.refused_count, 1);
+        assert_int_equal(reply.refused[0].index, 3);
+        assert_int_equal(jobs_in(-1), before + 1);
+        assert_false(is_there(args.id.p));
+    }
+}
+
+enum { KEPT_OUT, REPLACES, FOLLOWS, REPLACED_BEFORE };
+
+/* Of each way to meet a live job of one's key one, as test_redis_spool.c has it of single jobs. */
+static void keys_of_jobs_that_a_node_accepted_are_as_of_single_ones(void **state)
+{
+    (void)state;
+    FOR_EACH_SIZE(size)
+    {
+        struct batch_args args = spooled_args(size);
+        const char *live[REPLACED_BEFORE];
+        struct accept_reply ignored;
+        struct lease runs;
+        for (int i = FOLLOWS; i >= KEPT_OUT; i--) {
+            struct accept_args one = job_args(new_id("job"));
+            one.unique_key = orders[i].unique_key;
+            one.accepted_ms = args.accepted_ms - 1000;
+            live[i] = one.id.p;
+            begin();
+            ok(store_accept(w->s, &one, now(), &ignored, &w->f));
+            commit();
+            if (i == FOLLOWS)
+                assert_true(reserve(&runs));
+        }
+        orders[KEPT_OUT].on_conflict = UNIQUE_RETURN_EXISTING;
+        orders[REPLACES].on_conflict = UNIQUE_REPLACE_PENDING;
+        orders[FOLLOWS].on_conflict = UNIQUE_RUN_AFTER_ACTIVE;
+        orders[REPLACED_BEFORE].unique_key = orders[REPLACES].unique_key;
+        orders[REPLACED_BEFORE].replaced_by = orders[REPLACES].id;
+        ok(create(&args));
+        assert_int_equal(reply.added, size);
+        assert_int_equal(view(orders[KEPT_OUT].id.p).state, JOB_CANCELLED);
+        assert_true(span_find(view(orders[KEPT_OUT].id.p).why, span_of(live[KEPT_OUT])) <
+                    STORE_WHY_MAX);
+        assert_int_equal(view(live[KEPT_OUT]).state, JOB_READY);
+        assert_int_equal(view(orders[REPLACES].id.p).state, JOB_READY);
+        assert_int_equal(view(live[REPLACES]).state, JOB_CANCELLED);
+        assert_int_equal(view(orders[FOLLOWS].id.p).state, JOB_BLOCKED);
+        assert_int_equal(view(orders[REPLACED_BEFORE].id.p).state, JOB_CANCELLED);
+        struct batch_view v = batch(args.id.p);
+        assert_int_equal(v.counts[JOB_CANCELLED], 2);
+        assert_int_equal(v.counts[JOB_READY], size - 3);
+        assert_int_equal(v.counts[JOB_BLOCKED], 1);
+        finish(&runs, FAILURE_NONE, "");
+        for (struct lease l; reserve(&l);)
+            finish(&l, FAILURE_NONE, "");
+        assert_int_equal(batch(args.id.p).counts[JOB_SUCCEEDED], size - 2);
+        assert_int_equal(events_of(args.id.p, "batch.complete"), 1);
+        assert_int_equal(staged_keys(), 0);
+        assert_int_equal(walk(), 0);
+    }
+}
+
+/* All of its jobs are kept out: then it is complete when it is there. */
+static void a_batch_all_of_whose_jobs_end_at_once_is_complete(void **state)
+{
+    (void)state;
+    FOR_EACH_SIZE(size)
+    {
+        struct batch_args args = spooled_args(size);
+        args.parallel = 2;
+        args.stop_after = 1;
+        for (size_t i = 0; i < size; i++)
+            orders[i].replaced_by = SPAN("job_newer");
+        ok(create(&args));
+        assert_int_equal(batch(args.id.p).counts[JOB_CANCELLED], size);
+        assert_false(batch(args.id.p).stopped);
+        assert_int_equal(events_of(args.id.p, "batch.complete"), 1);
+        assert_int_equal(walk(), 0);
+    }
+}
+
+/* Its node dies on the way, and brings it when it is started again. */
+static void who_comes_again_behind_a_cut_finds_what_came_in(void **state)
+{
+    static const int cuts[] = {1, COMMIT, COMMIT + 1, SCRIPTS - 1};
+    (void)state;
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+        int behind = cuts[i];
+        struct batch_args args = spooled_args(JOBS);
+        begin_dying(behind);
+        err e = create(&args);
+        end_dying();
+        assert_int_equal(e == E_OK, behind > COMMIT);
+        err again = create(&args);
+        assert_int_equal(again, E_OK);
+        assert_int_equal(reply.replayed, behind > COMMIT);
+        w->now += 2001;
+        tend();
+        assert_int_equal(jobs_in(JOB_READY), JOBS);
+        assert_int_equal(events_of(args.id.p, "batch.created"), 1);
+        assert_int_equal(staged_keys(), 0);
+        ends_once(args.id.p, JOBS, JOBS);
+    }
+    assert_int_equal(walk(), 0);
+}
+
+/* Which has it in another batch. */
+static void the_key_of_a_job_that_is_to_come_stays_with_that_one(void **state)
+{
+    (void)state;
+    struct batch_args first = args_of();
+    struct accept_args kept[JOBS];
+    begin_dying(COMMIT + 1);
+    ok(create(&first));
+    end_dying();
+    memcpy(kept, orders, sizeof kept);
+    struct batch_args args = spooled_args(JOBS);
+    args.idempotency_key = SPAN("another");
+    ok(create(&args));
+    assert_int_equal(batch(args.id.p).counts[JOB_CANCELLED], JOBS);
+    assert_true(span_find(view(orders[7].id.p).why, kept[7].id) < STORE_WHY_MAX);
+    w->now += 2001;
+    tend();
+    assert_int_equal(batch(first.id.p).counts[JOB_READY], JOBS);
+    assert_int_equal(staged_keys(), 0);
+}
+
 /* ---- what earlier versions read ---- */
 
 static void of_a_new_batch_the_last_job_of_each_row_is_noted(void **state)
@@ -998,6 +1244,13 @@ int main(void)
         T(a_retry_that_was_told_takes_place_though_nobody_asks_again),
         T(a_job_that_is_deleted_counts_once_and_the_archive_hears_of_it),
         T(a_batch_may_have_the_id_of_a_job_that_was_deleted),
+        T(a_batch_that_a_node_accepted_comes_in_whatever_may_come_in_now),
+        T(a_batch_that_a_node_brings_again_is_one_also_when_it_has_been),
+        T(a_batch_one_of_whose_ids_is_taken_is_refused_whole),
+        T(keys_of_jobs_that_a_node_accepted_are_as_of_single_ones),
+        T(a_batch_all_of_whose_jobs_end_at_once_is_complete),
+        T(who_comes_again_behind_a_cut_finds_what_came_in),
+        T(the_key_of_a_job_that_is_to_come_stays_with_that_one),
         T(of_a_new_batch_the_last_job_of_each_row_is_noted),
     };
     signal(SIGPIPE, SIG_IGN); /* as the service does */

@@ -30,8 +30,9 @@ struct order {
     bool partial;
     struct span batch, tenant, key; /* batch empty: they make one */
     uint64_t hash;
-    char *token;   /* of their pieces, when one script does not take them all */
-    size_t staged; /* so many are */
+    int64_t accepted_ms; /* of a new one */
+    char *token;         /* of their pieces, when one script does not take them all */
+    size_t staged;       /* so many are */
     /* Jobs that cannot even be asked for, by index, and why; E_OK: asked for. */
     err *unfit;
     struct span *unfit_words;
@@ -211,6 +212,7 @@ static err ask_stage(struct store *s, struct order *o, size_t first, wall now,
     call_hex(&c, o->hash);
     call_number(&c, (int64_t)first);
     call_text(&c, buf_span(&jobs));
+    call_number(&c, o->accepted_ms);
     if (!e)
         e = store_write(s, SCRIPT_BATCH, &c, now, out, f);
     buf_free(&jobs);
@@ -336,6 +338,7 @@ static err ask_create(struct store *s, const struct batch_args *args, struct ord
         e = callback_put(s, &c, args->calls[i], f);
     if (!e)
         e = put_jobs(s, o, &c, &jobs, f);
+    call_number(&c, o->accepted_ms);
     if (!e)
         e = store_write(s, SCRIPT_BATCH, &c, now, out, f);
     buf_free(&jobs);
@@ -415,6 +418,7 @@ err redis_batch_create(struct store *s, const struct batch_args *args, wall now,
                       .tenant = args->tenant,
                       .key = args->idempotency_key,
                       .hash = args->request_hash,
+                      .accepted_ms = args->accepted_ms,
                       .token = token,
                       .arena = a};
     need(s->in_group);

@@ -1,9 +1,10 @@
 -- batch.lua - batches (store/batches.h). Jobs are texts behind each other, as take.lua is asked for each; an empty one was refused
 -- by the caller.
 -- ARGV: 'create', id, tenant, name, the same as JSON, sealed, stops after, so many at once, key or '', hash, partial, then of each
--- callback: ticket, its job or '', or else why there can be none, the same as JSON; jobs, or '' and how many were staged
+-- callback: ticket, its job or '', or else why there can be none, the same as JSON; jobs, or '' and how many were staged, the token, when a
+-- node accepted it (0: now)
 -- 'add', id, partial, key or '', hash, most jobs of a batch, how many, jobs, or '', how many were staged, and the token
--- 'stage', token, the batch or '' (a new one), partial, tenant, key or '', hash, number of the first job, jobs: batch_pieces.lua
+-- 'stage', token, the batch or '' (a new one), partial, tenant, key or '', hash, number of the first job, jobs, accepted: batch_pieces.lua
 -- 'keyed', a batch or '' (of a new one), tenant, key: {R_NONE}: no request with it was taken
 -- 'view', id; 'list', id behind which, how many (at most 50); 'next', id, number: the first job with this or a higher one
 -- Reply: {R_OK, '', added, {index, refusal, ...}, ..., {}}: the refused ones; nothing was written when none was added or, without
@@ -39,6 +40,10 @@ local function added_before(b, key, hash_now)
     end
 end
 
+-- accepted: by a node, which may hand over what ended here and is gone (batch_act.lua).
+local function is_there(accepted)
+    return M.batch(id) or accepted > 0 and call('ZSCORE', P .. 'gone', id)
+end
 -- come: so many are to come; sealed when all are in.
 local function begin(b, come)
     local sealed = N(A[6])
@@ -62,22 +67,23 @@ local function finish(b, count)
     M.batch_touch(b)
 end
 local function create()
-    local partial, text = A[11] == '1', A[20]
+    local partial, text, accepted = A[11] == '1', A[20], N(A[23])
     local before = created_before(A[3], A[9], A[10])
-    if before or M.batch(id) then
+    if before or is_there(accepted) then
         return before or {R_STATE}
     end
     local b = M.batch_new(id)
+    b.ca = accepted > 0 and min(accepted, now) or now
     local function make(count)
         begin(b, count)
         finish(b, count)
         return b
     end
     if text == '' and N(A[21]) > 0 then
-        return M.batch_commit(id, N(A[21]), not partial, make)
+        return M.batch_commit(id, N(A[21]), not partial, accepted, make)
     elseif text ~= '' then
         M.batch_undo(id) -- that is left of one of this id whose script failed
-        return M.batch_at_once(id, text, not partial, make)
+        return M.batch_at_once(id, text, not partial, accepted, make)
     end
     begin(b, 0)
     M.batch_settle(b)
@@ -98,9 +104,9 @@ local function add(b)
         return b
     end
     if text == '' and N(A[9]) > 0 then
-        return M.batch_commit(A[10], N(A[9]), not partial, note, {key, hash_now})
+        return M.batch_commit(A[10], N(A[9]), not partial, 0, note, {key, hash_now})
     elseif text ~= '' then
-        return M.batch_at_once(A[10], text, not partial, note, {key, hash_now})
+        return M.batch_at_once(A[10], text, not partial, 0, note, {key, hash_now})
     end
     note(0)
     return done(R_OK, '', 0)
@@ -115,7 +121,7 @@ local function stage()
     if b then
         before = added_before(b, key, hash_now)
     else
-        before = created_before(tenant, key, hash_now) or M.batch(id) and {R_STATE}
+        before = created_before(tenant, key, hash_now) or is_there(N(A[10])) and {R_STATE}
     end
     if before then
         return before

@@ -33,6 +33,7 @@ local function tend()
 end
 local function forget(b)
     b.gone = true
+    call('ZADD', P .. 'gone', -now, b.id) -- as what the archive has nothing of (gone.lua): who hands it over anew hears that it was here
     call('UNLINK', b.key, b.key .. ':c', b.key .. ':a', b.key .. ':t', P .. 'e:' .. b.id)
     for st = BLOCKED, EXPIRED do
         call('UNLINK', b.key .. ':' .. st)

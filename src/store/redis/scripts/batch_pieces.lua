@@ -11,9 +11,13 @@
 -- an addition "BATCH:anything".
 --
 --   bg:TOKEN        '1' or '0', whether it counts as one that waits, and the job as text, in their order
---   bg:TOKEN:k      of each piece, packed: {index, id, lane, whether it counts, tenant and unique key or '', on conflict} of each job
---   bg:TOKEN:x      at: since when they are accepted; the ids that commit refused; "bad ID" of each that met foreign data under its own
---                   keys, and stays: whether only such ones are left; count, key, hash of an addition that its batch does not know yet
+-- What a node accepted while this store was away (accepted) comes in the same ways. Modes and limits refuse nothing of it; a job that its
+-- unique key keeps out comes in as one that has ended (take.lua), which is decided when it comes in.
+--
+--   bg:TOKEN:k      of each piece, packed: {index, id, lane, whether it counts, tenant and unique key or '', on conflict, accepted} of each job
+--   bg:TOKEN:x      at: since when they are accepted; node: by one, while this store was away; the ids that commit refused; "bad ID" of
+--                   each that met foreign data under its own keys, and stays: whether only such ones are left; count, key, hash of an
+--                   addition that its batch does not know yet
 --   bstage          tokens that are being staged, by the last piece         bcoming  those whose jobs come in, by when somebody goes on
 --   bkeys           tenant and unique key of jobs that are to come, to their id
 --   bwait l:LANE:c  tokens, to how many of their jobs are to come and count as waiting, in all and in a lane that has a depth: who asks
@@ -80,7 +84,8 @@ function M.batch_stage(token, text, before, whole)
     M.batch_look(jobs, before, whole, function(i, a, plan)
         local text_staged, counts = staged_text(packed[i], plan)
         staged[#staged + 1] = text_staged
-        known[#known + 1] = {before + i, a[1], a[6], counts, a[21] ~= '' and a[2] .. '\n' .. a[21] or '', N(a[22])}
+        known[#known + 1] = {before + i, a[1], a[6], counts, a[21] ~= '' and not plan.ends and a[2] .. '\n' .. a[21] or '', N(a[22]),
+                             plan.accepted and 1 or 0}
     end, reply)
     if whole and #reply > said then
         return M.batch_nobody(reply)
@@ -151,8 +156,8 @@ end
 
 -- ---- commit: what stage saw may have changed ----
 
--- Which of these ids are jobs, or were.
-local function there_of(ids)
+-- Which of these ids are jobs, or were. accepted: as of M.is_absent().
+local function there_of(ids, accepted)
     local there, keys = {}, {}
     for i, id in ipairs(ids) do
         keys[i] = P .. 'j:' .. id
@@ -163,7 +168,7 @@ local function there_of(ids)
         end
     end
     for i, at in ipairs(call('ZMSCORE', P .. 'gone', unpack(ids))) do
-        there[ids[i]] = there[ids[i]] or at and N(at) > 0 -- else the archive has nothing of it any more: the id is free
+        there[ids[i]] = there[ids[i]] or at and (accepted or N(at) > 0) -- else the archive has nothing of it any more: the id is free
     end
     return there
 end
@@ -216,7 +221,9 @@ end
 -- As take.lua says why this one may not come in, or nil; and how many make way for it, in all and in its lane.
 local function refused_now(k, at)
     local live, lane, all, same = at.live[k[5]], at.lanes[k[3]], 0, 0
-    if meta.mode == DRAINING or meta.mode == MAINTENANCE then
+    if k[7] == 1 then
+        return at.there[k[2]] and {R_STATE} or nil, 0, 0
+    elseif meta.mode == DRAINING or meta.mode == MAINTENANCE then
         return {R_MODE, meta.mode}
     elseif lane.closed then
         return {R_CLOSED}
@@ -265,14 +272,14 @@ local function known_of(token)
     end
     return known
 end
--- Of what was staged those that are accepted, and what they were looked at with. Refused ones go behind the reply.
-local function decide(known, whole, reply)
+-- Of what was staged those that may come in, and what they were looked at with. Refused ones go behind the reply.
+local function decide(known, whole, accepted_by_node, reply)
     local keys, ids, accepted = {}, {}, {}
     for i, k in ipairs(known) do
         ids[i] = k[2]
         keys[#keys + 1] = k[5] ~= '' and k[5] or nil
     end
-    local at = {there = there_of(ids), live = live_of(keys), coming = coming_of(keys), lanes = lanes_of(known), come = 0,
+    local at = {there = there_of(ids, accepted_by_node), live = live_of(keys), coming = coming_of(keys), lanes = lanes_of(known), come = 0,
                 lanes_there = call('ZCARD', P .. 'lanes')}
     for _, k in ipairs(known) do
         local why, all, same = refused_now(k, at)
@@ -317,14 +324,31 @@ local function give_room(token, n, of)
         end
     end
 end
+-- Since when they are accepted; by_node: 0, or when a node accepted them while this store was away.
+local function note_since(token, by_node)
+    local x = P .. 'bg:' .. token .. ':x'
+    call('HSET', x, 'at', I(by_node > 0 and min(by_node, now) or now))
+    if by_node > 0 then
+        call('HSET', x, 'node', 1)
+    end
+end
+-- One of these keys that a job has which is to come stays with that one.
+local function note_keys(keys, by_node)
+    if by_node == 0 and #keys > 0 then
+        call('HSET', P .. 'bkeys', unpack(keys))
+    end
+    for i = 1, by_node > 0 and #keys or 0, 2 do
+        call('HSETNX', P .. 'bkeys', keys[i], keys[i + 1])
+    end
+end
 -- staged: how many there have to be. begin(count): makes the batch, or adds to it, when there are some. asked: key and hash of an
--- addition, kept until begin() has written them.
-function M.batch_commit(token, staged, whole, begin, asked)
+-- addition, kept until begin() has written them. by_node: as of note_since().
+function M.batch_commit(token, staged, whole, by_node, begin, asked)
     local key, known, reply = P .. 'bg:' .. token, known_of(token), {R_OK, '', 0}
     if #known ~= staged or call('LLEN', key) ~= staged or staged == 0 then
         return {R_STALE}
     end
-    local accepted, at = decide(known, whole, reply)
+    local accepted, at = decide(known, whole, by_node > 0, reply)
     if #accepted == 0 or (whole and #accepted < staged) then
         return M.batch_nobody(reply)
     end
@@ -342,15 +366,16 @@ function M.batch_commit(token, staged, whole, begin, asked)
             out[#out + 1] = 1
         end
     end
-    call('HSET', key .. ':x', 'at', I(now), unpack(out))
+    note_since(token, by_node)
+    if #out > 0 then
+        call('HSET', key .. ':x', unpack(out))
+    end
     if asked then
         call('HSET', key .. ':x', 'count', I(#accepted), 'key', asked[1], 'hash', asked[2])
     end
     keep_room(token, accepted, function(name) return at.lanes[name].l end)
     call('ZADD', P .. 'bcoming', now + GO_ON, token)
-    if #keys > 0 then
-        call('HSET', P .. 'bkeys', unpack(keys))
-    end
+    note_keys(keys, by_node)
     begin(#accepted)
     if asked then
         call('HDEL', key .. ':x', 'count', 'key', 'hash')
@@ -384,7 +409,7 @@ end
 -- count as waiting no more as those that are to come, of each lane.
 local function enter_some(b, token, whole)
     local key, came, stay = P .. 'bg:' .. token, 0, {}
-    local texts, at = call('LRANGE', key, 0, ENTERING - 1), call('HGET', key .. ':x', 'at')
+    local texts, since = call('LRANGE', key, 0, ENTERING - 1), call('HMGET', key .. ':x', 'at', 'node')
     local went = call('HEXISTS', P .. 'bwait', token) == 1 and {} or nil
     local rows, refused = M.rows_open(b), call('HLEN', key .. ':x') > 1
     M.adding_to = b.id
@@ -393,7 +418,8 @@ local function enter_some(b, token, whole)
         local a = M.texts_of(string.sub(text, 2))
         if not refused or call('HEXISTS', key .. ':x', a[1]) == 0 then
             local unique = a[21] ~= '' and a[2] .. '\n' .. a[21]
-            a.batch, a.after, a.coming, a[30] = b.id, M.rows_after(rows), true, at
+            a.batch, a.after, a.coming, a[30] = b.id, M.rows_after(rows), true, since[1]
+            a.by_node = since[2]
             local reply, taken = M.take(a) -- not taken: it is there, left by a script that failed half-way, or given this id by somebody
             if taken then
                 M.rows_added(rows, M.job(a[1]))
@@ -486,8 +512,8 @@ function M.batch_enter(token, whole)
     end
     return done(R_OK, 0, token)
 end
--- All in one script, no more than enter_some() takes. begin, asked: as of M.batch_commit(); begin() returns the batch.
-function M.batch_at_once(token, text, whole, begin, asked)
+-- All in one script, no more than enter_some() takes. by_node, begin, asked: as of M.batch_commit(); begin() returns the batch.
+function M.batch_at_once(token, text, whole, by_node, begin, asked)
     local jobs, packed = M.batch_jobs(text)
     local reply, texts, accepted, key = {R_OK, '', 0}, {}, {}, P .. 'bg:' .. token
     local said, ids = #reply, {}
@@ -507,7 +533,7 @@ function M.batch_at_once(token, text, whole, begin, asked)
     end
     call('ZADD', P .. 'bstage', now, token)
     call('RPUSH', key, unpack(texts))
-    call('HSET', key .. ':x', 'at', I(now))
+    note_since(token, by_node)
     if asked then
         call('HSET', key .. ':x', 'count', I(#texts), 'key', asked[1], 'hash', asked[2])
     end

@@ -1,6 +1,6 @@
 -- take.lua - a job comes in, or it is said why not: part of the scripts that make jobs, behind ends.lua.
 -- a: what accept.lua is asked; besides a.after: it waits for this job, a.batch: it is of that batch, a.coming: it was accepted with
--- that one (batch_pieces.lua).
+-- that one (batch_pieces.lua), a.by_node: likewise, by a node, while this store was away.
 
 -- late
 -- What is about to come in besides, while a whole batch is looked at before anything of it is written: ids, live and blocked
@@ -51,7 +51,7 @@ end
 function M.plan(a)
     local id, tenant, lane_name, unique, work = a[1], a[2], a[6], a[21], a[23]
     local plan = {accepted = N(a[30]) > 0 and min(N(a[30]), now)} -- by a node, while this store was away: that stands
-    local accepted = plan.accepted
+    local accepted, by_node = plan.accepted, plan.accepted and (not a.coming or a.by_node)
     plan.request = a[19] ~= '' and P .. 'idem:' .. tenant .. ':' .. a[19]
     local was = plan.request and (requests[plan.request] or call('GET', plan.request))
     if was then
@@ -68,7 +68,7 @@ function M.plan(a)
         return nil, {R_MODE, meta.mode}
     elseif not accepted and l and l.co == 1 then
         return nil, {R_CLOSED}
-    elseif ahead.ids[id] or not M.is_absent(id, accepted and not a.coming) then
+    elseif ahead.ids[id] or not M.is_absent(id, by_node) then
         return nil, {R_STATE}
     end
 
@@ -84,13 +84,14 @@ function M.plan(a)
         end
         local mode = N(a[22])
         local runs = live and live.st == ACTIVE
-        if accepted and not a.coming and live then
+        if by_node and live then
             plan.ends = ends_by(mode, live, successor, accepted)
             if plan.ends then
                 return plan
             end
         end
-        local to_come = not a.coming and not live and call('HGET', P .. 'bkeys', tenant .. '\n' .. unique)
+        local to_come = (not a.coming or by_node) and not live and call('HGET', P .. 'bkeys', tenant .. '\n' .. unique)
+        to_come = to_come ~= id and to_come
         if to_come and accepted then -- that one may not come in for long, and this one stands
             plan.ends = ended_by(LOST, to_come)
             return plan
