@@ -42,6 +42,7 @@ struct bulk {
     struct store_op ops[PIECE];
     struct callback_wish *callbacks[PIECE]; /* of it */
     size_t callback_count;
+    struct accept_args *would[PIECE]; /* of a dry run: those of it that can be accepted */
 };
 
 /* ---- accepting ---- */
@@ -235,6 +236,7 @@ static size_t begin_piece(struct bulk *b)
         struct line *l = &b->lines[i];
         if (l->refusal)
             continue;
+        b->would[n] = &l->args;
         b->ops[n++] = (struct store_op){.in.accept = l->args};
         if (l->callback.webhook.n)
             b->callbacks[b->callback_count++] = &l->callback;
@@ -245,7 +247,7 @@ static size_t begin_piece(struct bulk *b)
 static void accept_all(struct call *c, struct bulk *b, size_t n, void (*done)(struct call *))
 {
     if (b->dry)
-        done(c);
+        priorities_look(c, b->would, n, done);
     else
         call_accept_all(c, b->ops, n, done);
 }

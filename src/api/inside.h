@@ -222,6 +222,12 @@ void jobs_answer(struct call *c);
 /* Likewise, 202 with its Location: it will run. */
 void jobs_answer_accepted(struct call *c);
 
+/* ---- priority.c ---- */
+/* Those that name no priority get the one that they would have in their lanes as these are now, then `then`. The array and
+ * the jobs live as long as the call. */
+void priorities_look(struct call *c, struct accept_args *const *jobs, size_t count,
+                     void (*then)(struct call *c));
+
 /* ---- callbacks.c ---- */
 struct callback_wish { /* of an order */
     struct span webhook;

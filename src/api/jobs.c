@@ -281,6 +281,7 @@ struct submission {
     struct order order;
     uint64_t hash; /* of the request */
     bool dry;
+    struct accept_args would; /* of a dry run */
     struct callback_wish wish;
 };
 
@@ -297,8 +298,10 @@ static void accept_order(struct call *c, const struct submission *s)
 }
 
 /* What would be accepted, as it would be kept. */
-static void answer_order(struct call *c, const struct order *o)
+static void answer_order(struct call *c)
 {
+    const struct submission *s = c->more;
+    const struct order *o = &s->order;
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
     json_open(&w);
@@ -313,7 +316,7 @@ static void answer_order(struct call *c, const struct order *o)
     json_kv_text(&w, "target", o->target);
     json_kv_cstr(&w, "records", o->users ? "users" : "posts");
     json_kv_text(&w, "lane", o->lane);
-    json_kv_int(&w, "priority", o->prio);
+    json_kv_int(&w, "priority", s->would.prio);
     json_kv_bool(&w, "needs_page", o->needs == NEEDS_PAGE);
     view_options(&w, o->spec, c->api->json);
     json_close(&w);
@@ -322,17 +325,25 @@ static void answer_order(struct call *c, const struct order *o)
     answer_json(c->request, 200, &body, NULL);
 }
 
-static void go_on(struct call *c, const struct submission *s)
+static void look_at_order(struct call *c, struct submission *s)
+{
+    struct accept_args **would = arena_new_of(c->op.arena, struct accept_args *);
+    s->would = order_accept(&s->order, c->api->config.coalesce, clock_wall());
+    *would = &s->would;
+    priorities_look(c, would, 1, answer_order);
+}
+
+static void go_on(struct call *c, struct submission *s)
 {
     if (s->dry)
-        answer_order(c, &s->order);
+        look_at_order(c, s);
     else
         accept_order(c, s);
 }
 
 static void on_callback(struct call *c)
 {
-    const struct submission *s = c->more;
+    struct submission *s = c->more;
     struct order_refusal refusal = {0};
     struct body b = {&refusal, c->op.arena};
     if (s->wish.missing)

@@ -118,6 +118,7 @@ static void put_settings(struct json_w *w, const char *key, const struct lane_se
                  s->overflow == LANE_AS_CONFIGURED
                      ? NULL
                      : lane_overflow_name((enum lane_overflow)s->overflow));
+    json_kv_known(w, "default_priority", s->prio != LANE_AS_CONFIGURED, s->prio);
     json_close(w);
 }
 
@@ -316,6 +317,20 @@ static void put_effective_rate(struct json_w *w, const struct lane_bounds *b)
     buf_free(&why);
 }
 
+static void put_default_priority(struct json_w *w, const struct lane_bounds *b)
+{
+    bool own = b->lane.own.prio != LANE_AS_CONFIGURED;
+    json_key(w, "default_priority");
+    json_open(w);
+    json_kv_int(w, "value", b->lane.settings.prio);
+    json_kv_cstr(w, "wins", own ? "queue" : NULL);
+    json_kv_cstr(
+        w, "why",
+        own ? "the queue has one: a job that comes without a priority gets it"
+            : "the queue has none of its own: a job that comes without a priority gets the normal one");
+    json_close(w);
+}
+
 void view_bounds(struct json_w *w, struct span name, const struct lane_bounds *b,
                  int64_t workers)
 {
@@ -332,6 +347,7 @@ void view_bounds(struct json_w *w, struct span name, const struct lane_bounds *b
     json_kv_int(w, "tenant_weight", b->tenant.weight);
     json_kv_int(w, "queue_weight", b->lane.settings.weight);
     json_close(w);
+    put_default_priority(w, b);
     put_waiting(w, &b->lane);
     put_text(w, "trouble", buf_span(&words));
     json_close(w);
@@ -342,6 +358,7 @@ uint64_t lane_digest(const struct lane_view *lane)
 {
     const struct lane_settings *own = &lane->own;
     const int64_t set[] = {own->weight, own->max_active, own->emit_ms,
-                           own->burst,  lane->paused,    lane->closed};
+                           own->burst,  own->depth,      own->overflow,
+                           own->prio,   lane->paused,    lane->closed};
     return span_hash((struct span){(const char *)set, sizeof set}, 1);
 }

@@ -526,7 +526,8 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     struct json root;
     if (!body_read(&r.body, parser, body, false, members, &root))
         return false;
-    int64_t prio = ORDER_PRIORITY;
+    int64_t prio = LANE_PRIORITY;
+    struct json given;
     read_site(&r, root);
     read_kind(&r, root);
     read_target(&r, root);
@@ -556,6 +557,7 @@ bool order_read(struct order *out, struct order_refusal *out_refusal,
     if (!body_fine(&r.body))
         return false;
     out->prio = (int)prio;
+    out->prio_of_lane = !body_given(root, "priority", &given);
     if (out->pool.n)
         out->operation =
             arena_keep(a, span_cut(pack_limited_as(r.pack, out->kind), 0, SESSION_NAME - 1));
@@ -590,6 +592,7 @@ struct accept_args order_accept(const struct order *o, bool coalesce, wall now)
         .limit = o->limit,
         .counts = o->users ? ITEM_USER : ITEM_POST,
         .prio = o->prio,
+        .prio_of_lane = o->prio_of_lane,
         .mark = o->mark,
         .variant = o->variant,
         .needs = o->needs,

@@ -12,7 +12,7 @@
 #include "store/sessions.h"
 #include "store/store.h"
 
-enum { ORDER_LIMIT_MAX = 100000, ORDER_PRIORITY = 5, ORDER_DEPTH_MAX = 100 };
+enum { ORDER_LIMIT_MAX = 100000, ORDER_DEPTH_MAX = 100 };
 
 struct order {
     /* target canonical, lane "default/x/normal", of a site on many hosts
@@ -21,9 +21,10 @@ struct order {
     struct span spec; /* {"limit":200,"since":"2026-02-06T00:00:00Z"}: what was given */
     /* of sessions; what the site counts the job under. Empty: none */
     struct span pool, operation;
-    bool users;    /* it is about users, else about posts: limit counts these */
-    int64_t limit; /* 0 = all */
-    int prio;      /* 9 before the others of its lane, 0 after them */
+    bool users;        /* it is about users, else about posts: limit counts these */
+    int64_t limit;     /* 0 = all */
+    int prio;          /* 9 before the others of its lane, 0 after them */
+    bool prio_of_lane; /* nobody named one */
     enum store_mark mark;
     struct span variant; /* the options that change what the list is, as JSON */
     struct terms terms;

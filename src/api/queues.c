@@ -322,8 +322,9 @@ static void read_overflow(struct body *b, struct json root, int64_t *value)
 static bool read_settings(struct body *b, struct json_parser *parser, struct span text,
                           struct lane_change *out)
 {
-    static const char *const members[] = {"weight",   "max_running", "rate",   "max_depth",
-                                          "overflow", "by",          "reason", NULL};
+    static const char *const members[] = {"weight",    "max_running", "rate",
+                                          "max_depth", "overflow",    "default_priority",
+                                          "by",        "reason",      NULL};
     static const char *const rates[] = {"every_ms", "burst", NULL};
     struct lane_settings *set = &out->settings;
     struct json root;
@@ -334,6 +335,8 @@ static bool read_settings(struct body *b, struct json_parser *parser, struct spa
                  &set->max_active);
     body_setting(b, root, "", "max_depth", 0, DEPTH_MAX, LANE_AS_CONFIGURED, &set->depth);
     read_overflow(b, root, &set->overflow);
+    body_setting(b, root, "", "default_priority", 0, LANE_PRIORITY_MAX, LANE_AS_CONFIGURED,
+                 &set->prio);
     body_text(b, root, "", "by", LANE_NOTE, &out->by);
     body_text(b, root, "", "reason", LANE_NOTE, &out->why);
     struct json rate = json_get(root, SPAN("rate"));

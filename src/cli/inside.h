@@ -60,7 +60,7 @@ struct cli {
     const char *catch_up_max, *grace, *reason, *from, *to;
     const char *parallel, *pool, *types, *url, *secret;
     const char *output, *jq, *columns, *profile, *wait, *after, *timeout, *data, *target,
-        *queue, *failure, *max_depth, *overflow, *window;
+        *queue, *failure, *max_depth, *overflow, *default_priority, *window;
     const char *headers[CLI_MANY_MAX];
     const char *labels[CLI_MANY_MAX]; /* NAME=VALUE */
     const char *set;                  /* of serve, which reads it itself: here for the help */

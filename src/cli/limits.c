@@ -52,6 +52,8 @@ static void explain(struct cli *c, struct json root)
     printf("%-10s %s\n", "rate", cli_printable(c, lanes_text(root, "rate.why")));
     printf("%-10s %lld of its tenant's queues, whose tenant has %lld\n", "weight",
            lanes_number(root, "share.queue_weight"), lanes_number(root, "share.tenant_weight"));
+    printf("%-10s %lld: %s\n", "priority", lanes_number(root, "default_priority.value"),
+           cli_printable(c, lanes_text(root, "default_priority.why")));
     for (struct json_iter i = json_each(json_path(root, "max_running.limits"));
          json_next(&i);) {
         long long most = lanes_number(i.value, "max_running");

@@ -124,6 +124,7 @@ void lanes_put_settings(struct cli *c, struct json_w *w)
     put_number(w, "weight", c->weight, false);
     put_number(w, "max_running", c->max_running, false);
     put_number(w, "max_depth", c->max_depth, false);
+    put_number(w, "default_priority", c->default_priority, false);
     if (c->overflow && strcmp(c->overflow, "default") == 0)
         json_kv_null(w, "overflow");
     else if (c->overflow)
@@ -251,7 +252,8 @@ static void show_queue(struct cli *c, struct json queue)
     } rows[] = {{"running", "settings.max_running", "own.max_running"},
                 {"weight", "settings.weight", "own.weight"},
                 {"every ms", "settings.rate.every_ms", "own.rate.every_ms"},
-                {"burst", "settings.rate.burst", "own.rate.burst"}};
+                {"burst", "settings.rate.burst", "own.rate.burst"},
+                {"priority", "settings.default_priority", "own.default_priority"}};
     struct buf now = BUF(8192);
     add_now(&now, queue);
     printf("%-10s %s\n%-10s %.*s\n", "queue", cli_printable(c, lanes_text(queue, "name")),
@@ -334,15 +336,18 @@ static int check_settings(struct cli *c)
         code = check_number("queues", "burst", c->burst, 1, BURST_MAX, false);
     if (!code)
         code = check_number("queues", "max-depth", c->max_depth, 0, DEPTH_MAX, false);
+    if (!code)
+        code = check_number("queues", "default-priority", c->default_priority, 0,
+                            LANE_PRIORITY_MAX, false);
     if (!code && c->overflow && !is_overflow(c->overflow))
         code =
             cli_usage("queues", "--overflow must be refuse, drop_last or default, not '%.40s'",
                       c->overflow);
     if (!code && !c->weight && !c->max_running && !c->every && !c->burst && !c->max_depth &&
-        !c->overflow)
+        !c->overflow && !c->default_priority)
         code =
             cli_usage("queues", "say what to set: --max-running, --weight, --every, --burst, "
-                                "--max-depth, --overflow");
+                                "--max-depth, --overflow, --default-priority");
     return code;
 }
 

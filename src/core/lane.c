@@ -120,6 +120,11 @@ int64_t lane_rank(int64_t ready_at_ms, int prio)
     return ready_at_ms - (int64_t)prio * LANE_AGING_MS;
 }
 
+int lane_priority(int asked, bool chosen, int64_t own)
+{
+    return !chosen && own >= 0 ? (int)own : asked;
+}
+
 int64_t lane_next_pass(int64_t pass, int64_t weight)
 {
     need(weight > 0);

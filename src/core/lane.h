@@ -31,6 +31,9 @@ int64_t lane_start_at(int64_t tat_ms, int64_t emit_ms, int64_t burst); /* earlie
 /* rank = ready_at − prio·AGING: waiting adds the same to everybody, so order never changes. */
 enum { LANE_AGING_MS = 30000, LANE_STRIDE = 1 << 20 };
 int64_t lane_rank(int64_t ready_at_ms, int prio);
+enum { LANE_PRIORITY = 5, LANE_PRIORITY_MAX = 9 }; /* normal, highest; 0 is the lowest */
+/* Of a job that comes into a lane: `asked`, unless nobody chose one and the lane has its own (own: negative without). */
+int lane_priority(int asked, bool chosen, int64_t own);
 int64_t lane_next_pass(int64_t pass, int64_t weight);
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_HALF_OPEN };

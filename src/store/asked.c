@@ -525,12 +525,13 @@ err asked_lane_change(const struct lane_change *c, struct fault *f)
     if (c->act == LANE_ACT_SET &&
         (!in_range(set->weight, 1, WEIGHT_MAX) || !in_range(set->max_active, 1, ACTIVE_MAX) ||
          !in_range(set->emit_ms, 0, EMIT_MAX_MS) || !in_range(set->burst, 1, BURST_MAX) ||
-         !in_range(set->depth, 0, DEPTH_MAX) || !in_range(set->overflow, 0, OVERFLOWS - 1)))
+         !in_range(set->depth, 0, DEPTH_MAX) || !in_range(set->overflow, 0, OVERFLOWS - 1) ||
+         !in_range(set->prio, 0, LANE_PRIORITY_MAX)))
         return fail(
             f, E_BAD_INPUT,
             "weight, jobs at once and burst must be 1 to %d, the distance 0 to a day, the "
-            "depth 0 to %d",
-            ACTIVE_MAX, DEPTH_MAX);
+            "depth 0 to %d, the default priority 0 to %d",
+            ACTIVE_MAX, DEPTH_MAX, LANE_PRIORITY_MAX);
     if ((c->act == LANE_ACT_BREAKER_OPEN || c->act == LANE_ACT_BREAKER_CLOSE) &&
         (c->hold_ms <= 0 || c->hold_ms > FORCE_MAX_MS))
         return fail(f, E_BAD_INPUT, "a breaker is held by hand for a time, a day at most");

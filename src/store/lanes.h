@@ -17,6 +17,7 @@ struct lane_settings {
     int64_t burst;      /* starts that may come at once */
     int64_t depth;      /* jobs that may wait; 0 any number */
     int64_t overflow;   /* enum lane_overflow: what becomes of one more */
+    int64_t prio;       /* 0-9, of a job that comes without one */
 };
 enum lane_overflow {
     OVERFLOW_REFUSE,
@@ -26,7 +27,7 @@ enum lane_overflow {
 const char *lane_overflow_name(enum lane_overflow o); /* "refuse", "drop_last" */
 static inline struct lane_settings lane_settings_all(int64_t value)
 {
-    return (struct lane_settings){value, value, value, value, value, value};
+    return (struct lane_settings){value, value, value, value, value, value, value};
 }
 
 struct lane_note { /* who stopped it and why; empty `by`: nobody */

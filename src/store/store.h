@@ -127,6 +127,8 @@ struct accept_args {
      * count these */
     enum item_kind counts;
     int prio; /* 0-9, 5 normal */
+    /* nobody chose that: where the lane has a default priority as the job comes in, it gets this */
+    bool prio_of_lane;
     enum store_mark mark;
     struct span variant; /* what else decides which list it is; empty: nothing */
     enum store_needs needs;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/json.h"
+#include "core/lane.h"
 #include "store/store.h"
 
 enum { TICKET_MAX = 2 * STORE_SPEC_MAX + 65536 };
@@ -22,7 +23,8 @@ enum { TICKET_MAX = 2 * STORE_SPEC_MAX + 65536 };
     X(spec, STORE_SPEC_MAX)                                                                    \
     X(limit, INT64_MAX)                                                                        \
     X(counts, ITEM_CONFLICT)                                                                   \
-    X(prio, 9)                                                                                 \
+    X(prio, LANE_PRIORITY_MAX)                                                                 \
+    X(prio_of_lane, 1)                                                                         \
     X(mark, MARK_USED)                                                                         \
     X(variant, 8192)                                                                           \
     X(pool, 63)                                                                                \

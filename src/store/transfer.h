@@ -80,7 +80,7 @@ struct moved_field {
 #define MOVED_LANES(N, H, T, F, P) \
     T(name) N(tat) N(blocked_until) N(breaker) N(breaker_fails) N(breaker_until) N(breaker_trips) N(forced_until) \
     N(own_weight) N(own_active) N(own_emit) N(own_burst) N(own_depth) N(own_overflow) N(paused) N(closed) \
-    T(note_by) T(note_why) N(note_at) N(breaker_since)
+    T(note_by) T(note_why) N(note_at) N(breaker_since) N(own_prio)
 #define MOVED_SESSIONS(N, H, T, F, P) /* cookies: sealed */ \
     T(id) T(site) T(pool) T(name) N(emit_ms) N(burst) N(max_active) N(tat) N(used_at) N(last_ok_at) N(fails) \
     N(locked_at) T(lock_reason) N(refused_at) T(refusal) T(cookies) N(cookie_count) N(cookie_version) N(expires_at) \

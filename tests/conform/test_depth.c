@@ -1,8 +1,10 @@
-/* How many jobs may wait in a lane, what becomes of one more, and what went through it: the same on every store. */
+/* How many jobs may wait in a lane, what becomes of one more, which priority one gets that names none, and what went through
+ * it: the same on every store. */
 #include "../lib/scenario.h"
 
 #include "store/batches.h"
 #include "store/dead.h"
+#include "store/schedules.h"
 
 #include <string.h>
 
@@ -161,6 +163,159 @@ static void an_ended_job_does_not_come_back_into_a_full_lane(void **state)
     assert_true(strstr(w->f.words, "x/normal") != NULL);
 }
 
+/* ---- the priority of a job that names none ---- */
+
+static void set_priority(const char *name, int64_t prio)
+{
+    struct lane_change c = lane_sets(name);
+    c.settings.prio = prio;
+    assert_int_equal(lane_change(&c), E_OK);
+}
+
+/* As an order that names none. */
+static struct accept_args without_priority(const char *id, const char *name)
+{
+    struct accept_args args = job_args(id, name);
+    args.prio = LANE_PRIORITY;
+    args.prio_of_lane = true;
+    return args;
+}
+
+static const char *accept_without(const char *name)
+{
+    const char *id = new_id();
+    struct accept_args args = without_priority(id, name);
+    accept_args(&args);
+    return id;
+}
+
+static void a_job_without_a_priority_gets_its_lanes(void **state)
+{
+    (void)state;
+    const char *before = accept_without("x/normal"); /* there is no such lane yet */
+    assert_int_equal(view(before).prio, 5);
+    assert_int_equal(lane("x/normal").settings.prio, 5);
+    assert_int_equal(lane("x/normal").own.prio, LANE_AS_CONFIGURED);
+    set_priority("x/normal", 8);
+    const char *given = accept_prio(7), *normal = accept_prio(5);
+    const char *without = accept_without("x/normal");
+    const char *other = accept_without("x/bulk");
+    assert_int_equal(view(before).prio, 5); /* only those that come get it */
+    assert_int_equal(view(given).prio, 7);
+    assert_int_equal(view(normal).prio, 5);
+    assert_int_equal(view(without).prio, 8);
+    assert_int_equal(view(other).prio, 5);
+    cancel(other, false);
+    assert_string_equal(lease_next().id, without);
+    assert_string_equal(lease_next().id, given);
+    crash(); /* it is kept */
+    assert_int_equal(lane("x/normal").settings.prio, 8);
+    assert_int_equal(lane("x/normal").own.prio, 8);
+    assert_int_equal(view(accept_without("x/normal")).prio, 8);
+    set_priority("x/normal", 0); /* the lowest is one as well */
+    assert_int_equal(lane("x/normal").own.prio, 0);
+    assert_int_equal(view(accept_without("x/normal")).prio, 0);
+    set_priority("x/normal", LANE_AS_CONFIGURED);
+    assert_int_equal(view(accept_without("x/normal")).prio, 5);
+}
+
+/* It decides whose place the job takes, like one that was named. */
+static void the_lanes_priority_counts_where_it_is_full(void **state)
+{
+    (void)state;
+    set_depth("x/normal", 1, OVERFLOW_DROP_LAST);
+    const char *first = accept_prio(6);
+    struct accept_args args = without_priority(new_id(), "x/normal");
+    refused(&args, E_BUSY, "max_depth");
+    set_priority("x/normal", 7);
+    accept_args(&args);
+    assert_int_equal(state_of(first), JOB_CANCELLED);
+}
+
+/* A job that takes the place of equal work gets it too, one that is there already stays as it is. */
+static void equal_work_has_the_priority_that_it_came_with(void **state)
+{
+    (void)state;
+    struct accept_args args = without_priority(new_id(), "x/normal");
+    args.unique_key = SPAN("u");
+    args.idempotency_key = SPAN("k");
+    accept_args(&args);
+    struct span first = args.id;
+    set_priority("x/normal", 9);
+    assert_true(accept_args(&args).replayed);
+    args.idempotency_key = SPAN("");
+    args.id = span_of(new_id());
+    assert_true(accept_args(&args).existing);
+    assert_int_equal(view(first.p).prio, 5);
+    args.on_conflict = UNIQUE_REPLACE_PENDING;
+    accept_args(&args);
+    assert_int_equal(view(args.id.p).prio, 9);
+    assert_int_equal(state_of(first.p), JOB_CANCELLED);
+}
+
+static void jobs_of_batches_get_it(void **state)
+{
+    (void)state;
+    struct accept_args jobs[2] = {without_priority(new_id(), "x/normal"),
+                                  job_args(new_id(), "x/normal")};
+    struct accept_args last = without_priority("", "x/normal");
+    struct batch_reply reply;
+    jobs[1].prio = 3;
+    struct batch_args args = {.id = SPAN("bat_01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+                              .tenant = SPAN("default"),
+                              .jobs = jobs,
+                              .count = 2};
+    struct buf ticket = BUF(TICKET_MAX);
+    last.id = SPAN_NONE;
+    assert_int_equal(ticket_write(&last, &ticket, NULL), E_OK);
+    args.calls[BATCH_COMPLETE] = buf_span(&ticket);
+    set_priority("x/normal", 8);
+    begin();
+    err e = store_batch_create(w->s, &args, now(), w->a, &reply, &w->f);
+    commit();
+    assert_int_equal(e, E_OK);
+    assert_int_equal(view(jobs[0].id.p).prio, 8);
+    assert_int_equal(view(jobs[1].id.p).prio, 3);
+    for (int i = 0; i < 2; i++) {
+        struct lease l = lease_next();
+        finish(&l, FAILURE_NONE);
+    }
+    begin();
+    assert_int_equal(store_tend(w->s, now(), &w->f), E_OK);
+    commit();
+    assert_int_equal(view(lease_next().id).prio, 8); /* of its callback */
+    buf_free(&ticket);
+}
+
+/* As it is when the job is made, not when the schedule was. */
+static void jobs_of_schedules_get_it(void **state)
+{
+    (void)state;
+    struct schedule_view v;
+    struct schedule_fired fired;
+    struct schedule_put put = {
+        .id = SPAN("sch_01J00000000000000000000001"),
+        .tenant = SPAN("default"),
+        .name = SPAN("nasa"),
+        .terms.rule = {.kind = SCHEDULE_INTERVAL, .interval_ms = HOUR, .grace_ms = 1000},
+        .job = without_priority("", "x/normal"),
+        .job_text = SPAN("{\"kind\":\"posts\",\"target\":\"@nasa\"}"),
+        .create = true,
+        .slot_now = now()};
+    struct schedule_ask ask = {
+        .tenant = SPAN("default"), .id = put.id, .revision = -1, .slot_now = now()};
+    put.job.id = SPAN_NONE;
+    begin();
+    assert_int_equal(store_schedule_put(w->s, &put, now(), w->a, &v, &w->f), E_OK);
+    commit();
+    set_priority("x/normal", 2);
+    begin();
+    assert_int_equal(store_schedule_trigger(w->s, &ask, now(), w->a, &fired, &w->f), E_OK);
+    commit();
+    assert_int_equal(fired.made, 1);
+    assert_int_equal(view(fired.last_job).prio, 2);
+}
+
 static void a_lane_is_set_only_to_what_can_be(void **state)
 {
     (void)state;
@@ -170,6 +325,10 @@ static void a_lane_is_set_only_to_what_can_be(void **state)
     c.settings.overflow = LANE_UNCHANGED;
     c.settings.depth = 1LL << 40;
     assert_int_equal(lane_change(&c), E_BAD_INPUT);
+    c.settings.depth = LANE_UNCHANGED;
+    c.settings.prio = 10;
+    assert_int_equal(lane_change(&c), E_BAD_INPUT);
+    assert_non_null(strstr(w->f.words, "default priority 0 to 9"));
 }
 
 /* ---- what went through it ---- */
@@ -232,6 +391,11 @@ static const struct CMUnitTest tests[] = {
     S(equal_work_takes_its_own_place),
     S(a_batch_fits_into_a_lane_or_does_not),
     S(an_ended_job_does_not_come_back_into_a_full_lane),
+    S(a_job_without_a_priority_gets_its_lanes),
+    S(the_lanes_priority_counts_where_it_is_full),
+    S(equal_work_has_the_priority_that_it_came_with),
+    S(jobs_of_batches_get_it),
+    S(jobs_of_schedules_get_it),
     S(a_lane_is_set_only_to_what_can_be),
     S(what_came_started_and_ended_is_counted_for_ten_minutes),
 };

@@ -134,6 +134,48 @@ static void a_queue_has_a_depth_and_says_what_went_through_it(void **state)
     refused("PATCH", path, "{\"max_depth\":-1}", 422, "/max_depth", "0 to");
 }
 
+static void a_job_without_a_priority_gets_its_queues(void **state)
+{
+    (void)state;
+    const char *path = "/v1/queues/urgent/x/normal", *jobs = "/v1/jobs",
+               *order = "{\"kind\":\"posts\",\"target\":\"@one\",\"tenant\":\"urgent\"}",
+               *given = "{\"kind\":\"posts\",\"target\":\"@two\",\"tenant\":\"urgent\","
+                        "\"priority\":5}";
+    EXPECT("POST", "/v1/jobs?dry_run=true", order, 200, "job.priority", "5");
+    EXPECT("PATCH", path, "{\"default_priority\":8}", 200, "settings.default_priority", "8",
+           "own.default_priority", "8");
+    EXPECT("GET", path, "", 200, "settings.default_priority", "8");
+    EXPECT("POST", "/v1/jobs?dry_run=true", order, 200, "job.priority", "8");
+    EXPECT("POST", "/v1/jobs?dry_run=true", given, 200, "job.priority", "5");
+    EXPECT("POST", "/v1/jobs?dry_run=true",
+           "{\"kind\":\"posts\",\"target\":\"@one\",\"tenant\":\"urgent\",\"priority\":null}",
+           200, "job.priority", "8");
+    EXPECT("POST", jobs, order, 202, "priority", "8");
+    EXPECT("POST", jobs, given, 202, "priority", "5");
+    char list[512];
+    snprintf(list, sizeof list, "[%s,%s,%s]", order, given, order);
+    struct answer_of a = ask("POST", "/v1/jobs/bulk?dry_run=true", list);
+    assert_int_equal(a.status, 200);
+    assert_true(
+        contains(&a.body,
+                 "\"index\":0,\"status\":202,\"lane\":\"urgent/x/normal\",\"priority\":8}") &&
+        contains(&a.body,
+                 "\"index\":1,\"status\":202,\"lane\":\"urgent/x/normal\",\"priority\":5}") &&
+        contains(&a.body,
+                 "\"index\":2,\"status\":202,\"lane\":\"urgent/x/normal\",\"priority\":8}"));
+    buf_free(&a.body);
+    EXPECT("GET", "/v1/limits/effective?tenant=urgent", "", 200, "default_priority.value", "8",
+           "default_priority.wins", "queue");
+    EXPECT("GET", "/v1/limits/effective?tenant=urgent&class=bulk", "", 200,
+           "default_priority.value", "5", "default_priority.wins", "null");
+    refused("PATCH", path, "{\"default_priority\":10}", 422, "/default_priority", "0 to 9");
+    refused("PATCH", path, "{\"default_priority\":\"high\"}", 422, "/default_priority",
+            "whole number");
+    EXPECT("PUT", path, "{\"weight\":3}", 200, "own.default_priority", "null",
+           "settings.default_priority", "5");
+    EXPECT("PUT", path, "{}", 200, NULL);
+}
+
 static void settings_are_changed_in_part_or_wholly(void **state)
 {
     (void)state;
@@ -438,6 +480,12 @@ static void a_change_needs_to_know_what_it_changes(void **state)
          "{\"weight\":6}"},
         {"/v1/queues/etag/x/normal", "PUT", "/v1/queues/etag/x/normal", "{\"weight\":7}",
          "{\"weight\":8}"},
+        {"/v1/queues/etag/x/normal", "PATCH", "/v1/queues/etag/x/normal",
+         "{\"default_priority\":8}", "{\"default_priority\":0}"},
+        {"/v1/queues/etag/x/normal", "PATCH", "/v1/queues/etag/x/normal", "{\"max_depth\":8}",
+         "{\"max_depth\":9}"},
+        {"/v1/queues/etag/x/normal", "PATCH", "/v1/queues/etag/x/normal",
+         "{\"overflow\":\"drop_last\"}", "{\"overflow\":\"refuse\"}"},
         {"/v1/limits", "PUT", "/v1/limits/tenants/etag", "{\"max_running\":5}",
          "{\"max_running\":6}"},
         {"/v1/limits", "PATCH", "/v1/limits/all", "{\"max_running\":50}",
@@ -487,6 +535,7 @@ int main(void)
         cmocka_unit_test(a_change_needs_to_know_what_it_changes),
         cmocka_unit_test(what_is_held_up_is_found_behind_thousands_that_are_not),
         cmocka_unit_test(a_queue_has_a_depth_and_says_what_went_through_it),
+        cmocka_unit_test(a_job_without_a_priority_gets_its_queues),
     };
     return cmocka_run_group_tests(tests, start_anyhow, asked_stop);
 }

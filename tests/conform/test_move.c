@@ -57,6 +57,9 @@ static void put_settings(void)
     commit();
     lane_max_active("x/bulk", 3);
     lane_rate("slow/normal", 60000, 2);
+    struct lane_change urgent = lane_sets("x/normal");
+    urgent.settings.prio = 0;
+    assert_int_equal(lane_change(&urgent), E_OK);
     lane_act("x/bulk", LANE_ACT_PAUSE, 0);
     lane_act("shaky/normal", LANE_ACT_BREAKER_OPEN, HOUR);
 }
@@ -515,7 +518,8 @@ static void look_at_lane_facts(struct buf *b)
         buf_fmt(b, "lane");
         T(v, name), T(v, tenant), T(v, site), T(v, pool), N(v, class), N(v, own.weight);
         N(v, own.max_active), N(v, own.emit_ms), N(v, own.burst), N(v, own.depth);
-        N(v, own.overflow), N(v, settings.max_active), N(v, paused), N(v, closed);
+        N(v, own.overflow), N(v, own.prio), N(v, settings.max_active), N(v, paused),
+            N(v, closed);
         T(v, pause.by), T(v, pause.why), N(v, pause.at_ms), N(v, oldest_ready_ms);
         N(v, breaker.until_ms), N(v, breaker_forced_until_ms), N(v, breaker.since_ms);
         look_at_hand(b, &v->hand);

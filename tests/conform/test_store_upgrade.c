@@ -268,14 +268,15 @@ s19_the_version_before_is_kept_and_an_earlier_fulmar_refuses_the_new_one(void **
             "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%\\_3' ESCAPE '\\'"),
         0);
     /* and so does this one with a store of the version to come */
-    run("fulmar.db", "PRAGMA user_version=11");
+    run("fulmar.db", "PRAGMA user_version=12");
     assert_int_equal(store_open(&store, dir, &limits, 7, now, &fault), E_STORE);
     assert_non_null(strstr(fault.words, "newer"));
 }
 
 /* What version 6 brought is taken out again, which is version 5. */
 /* clang-format off */
-#define BACK_TO_9 "DROP TABLE hands; ALTER TABLE lanes DROP COLUMN br_since;"
+#define BACK_TO_10 "ALTER TABLE lanes DROP COLUMN own_prio;"
+#define BACK_TO_9 BACK_TO_10 "DROP TABLE hands; ALTER TABLE lanes DROP COLUMN br_since;"
 #define BACK_TO_7 BACK_TO_9 "ALTER TABLE jobs DROP COLUMN usage; ALTER TABLE session_hours DROP COLUMN requests;"
 #define BACK_TO_5                                                                              \
     BACK_TO_7 "DROP INDEX gone_id; ALTER TABLE lanes DROP COLUMN own_depth; ALTER TABLE lanes DROP COLUMN own_overflow;"     \
@@ -398,6 +399,38 @@ static void s19_a_store_of_version_9_goes_on_with_its_limits(void **state)
         ask("fulmar.db", "SELECT max_active+emit_ms+burst+tat_ms FROM limits WHERE scope=2"),
         3 + 2000 + 2 + 77);
     run("fulmar.db", "INSERT INTO limits(scope,name,max_active) VALUES(3,'whk_1',2)");
+}
+
+/* Version 10 takes 5 for every order without a priority, and writes no default of a lane. */
+static void s19_a_store_of_version_10_goes_on_and_may_be_gone_back_to(void **state)
+{
+    (void)state;
+    fine(store_open(&store, dir, &limits, 7, now, &fault));
+    store_close(&store);
+    run("fulmar.db", BACK_TO_10 "DELETE FROM meta WHERE k='tables'; PRAGMA user_version=10");
+    struct store_limits patient = limits;
+    patient.rollback_ms = 3600000;
+    fine(store_open(&store, dir, &patient, 7, now, &fault));
+    struct lane_change c = {.name = SPAN("default/x/normal"),
+                            .act = LANE_ACT_SET,
+                            .settings = lane_settings_all(LANE_UNCHANGED)};
+    c.settings.prio = 8;
+    fine(store_begin(store, &fault));
+    fine(store_lane_change(store, &c, now, &fault));
+    fine(store_commit(store, &fault));
+    store_close(&store);
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 10);
+    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"), SCHEMA_VERSION);
+    /* as it adds a lane, and writes one */
+    run("fulmar.db",
+        "INSERT INTO lanes(lane_id,name,weight,pass,used_at) VALUES(77,'new/x/normal',300,0,1);"
+        "UPDATE lanes SET own_depth=4");
+    fine(store_open(&store, dir, &patient, 7, now, &fault));
+    struct lane_view v;
+    fine(store_lane(store, SPAN("new/x/normal"), now, arena, &v, &fault));
+    assert_int_equal(v.own.prio, LANE_AS_CONFIGURED);
+    fine(store_lane(store, SPAN("default/x/normal"), now, arena, &v, &fault));
+    assert_int_equal(v.own.prio, 8);
 }
 
 /* What version 5 brought is taken out too, which is version 4. */
@@ -559,6 +592,7 @@ int main(void)
         T(s19_a_store_of_version_6_goes_on_with_its_operations),
         T(s19_a_store_of_version_7_goes_on_and_may_be_gone_back_to),
         T(s19_a_store_of_version_9_goes_on_with_its_limits),
+        T(s19_a_store_of_version_10_goes_on_and_may_be_gone_back_to),
         T(s19_the_version_before_works_on_the_same_file_until_the_window_is_over),
         T(what_takes_something_away_keeps_a_copy_and_ends_the_window),
         T(what_no_version_may_use_stays_so_when_it_is_brought_up),

@@ -321,6 +321,15 @@ static bool lane_is_full(const struct model *m, const struct model_rules *r, int
     return depth && !r->depth_forgotten && waiting - making_way >= depth;
 }
 
+static int64_t priority_of(const struct model *m, const struct model_rules *r,
+                           const struct model_accept *a)
+{
+    int64_t of_lane = m->lanes[a->lane].prio;
+    if (!a->prio_free)
+        return a->prio;
+    return of_lane && !r->prio_forgotten ? of_lane - 1 : 5;
+}
+
 /* The ready job of the lane that would start last, when this one may have its place; NULL: it may not. */
 static struct model_job *worse_than(struct model *m, const struct model_rules *r,
                                     const struct model_accept *a, int64_t now)
@@ -333,7 +342,7 @@ static struct model_job *worse_than(struct model *m, const struct model_rules *r
         if (j->state == MODEL_READY && j->lane == a->lane && (!last || j->rank >= last->rank))
             last = j;
     }
-    return last && a->run_at - a->prio * r->aging_ms < last->rank ? last : NULL;
+    return last && a->run_at - priority_of(m, r, a) * r->aging_ms < last->rank ? last : NULL;
 }
 
 struct model_reply model_accept(struct model *m, const struct model_rules *r,
@@ -371,7 +380,7 @@ struct model_reply model_accept(struct model *m, const struct model_rules *r,
     *j = (struct model_job){.id = a->id,
                             .seq = ++m->seq,
                             .lane = a->lane,
-                            .prio = a->prio,
+                            .prio = priority_of(m, r, a),
                             .run_at = a->run_at,
                             .unique = a->unique,
                             .key = a->key,

@@ -98,6 +98,7 @@ struct model_rules {
     bool reap_at_once;      /* the mutation: no suspect pass */
     bool throttle_is_fail;  /* the mutation: a 429 is charged to the failures */
     bool probe_forgotten; /* the mutation: a probe without verdict leaves the lane half open */
+    bool prio_forgotten;  /* the mutation: what a lane says of the priority does not count */
     bool depth_forgotten; /* the mutation: a full lane takes one more */
     bool open_counts;     /* endings that come while the breaker is open count too */
     bool trips_alike;     /* every opening is as long as the first */
@@ -138,7 +139,8 @@ struct model_job {
 struct model_lane {
     int64_t born, tenant, weight, max_active, emit_ms, burst, pool;
     int64_t depth,
-        drops; /* jobs that may wait, 0 = any number; the last makes way for a better one */
+        drops;    /* jobs that may wait, 0 = any number; the last makes way for a better one */
+    int64_t prio; /* of a job that names none, + 1; 0: 5 */
     int64_t quarantine; /* lane + 1 where its jobs go that crashed; 0 none */
     int64_t tat, blocked_until, paused, pass;
     int64_t breaker, fails, until, trips, last_bad, window_from, window_seen, window_bad;
@@ -179,6 +181,7 @@ enum model_conflict { MODEL_RETURN_EXISTING, MODEL_REJECT, MODEL_REPLACE_WAITING
 struct model_accept {
     int64_t id, lane, prio, run_at, unique, key, body, batch, waits_for, limit, expires_at,
         deadline_at, fail_max, page, memory; /* fail_max: of its own; 0 as the rules say */
+    int64_t prio_free; /* it names no priority: that of its lane, or the normal one */
     enum model_conflict conflict;
 };
 struct model_reply model_accept(struct model *m, const struct model_rules *r,

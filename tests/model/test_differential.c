@@ -93,7 +93,8 @@ static void op_accept(struct world *w), op_reserve(struct world *w),
     op_finish(struct world *w), op_reap(struct world *w), op_cancel(struct world *w),
     op_replay(struct world *w), op_retain(struct world *w), op_restart(struct world *w),
     op_wait(struct world *w), op_pause(struct world *w), op_drain(struct world *w),
-    op_cap(struct world *w), op_change(struct world *w), op_depth(struct world *w);
+    op_cap(struct world *w), op_change(struct world *w), op_depth(struct world *w),
+    op_priority(struct world *w);
 static const struct op {
     const char *name;
     int weight;
@@ -116,6 +117,7 @@ static const struct op {
     {"caps of tenants and of all", 1, op_cap},
     {"change, hold, let go", 4, op_change},
     {"how many may wait in a lane", 1, op_depth},
+    {"priority of jobs that name none", 1, op_priority},
     {"accept into a batch, blocked jobs (T3)", 0, NULL},
     {"reserve with a session", 0, NULL},
 };
@@ -312,6 +314,8 @@ static const struct mutation {
      offsetof(struct model_rules, any_active_writes), true},
     {"no suspect pass before a reap", offsetof(struct model_rules, reap_at_once), true},
     {"no amnesty after a sleep", offsetof(struct model_rules, amnesty), false},
+    {"a lane's default priority does not count", offsetof(struct model_rules, prio_forgotten),
+     true},
     {"a full lane takes one more", offsetof(struct model_rules, depth_forgotten), true},
     {"a 429 is charged to the failures", offsetof(struct model_rules, throttle_is_fail), true},
     {"a probe without verdict is forgotten", offsetof(struct model_rules, probe_forgotten),
@@ -424,6 +428,7 @@ static struct model_accept draw_accept(struct world *w)
     struct model_accept a = {.id = below(w, 10) ? w->ids + 1 : 1 + below(w, w->ids + 1),
                              .lane = below(w, ASKED_LANES),
                              .prio = below(w, 10),
+                             .prio_free = below(w, 3) == 0,
                              .run_at = below(w, 5) ? w->now : w->now + below(w, 20000),
                              .limit = below(w, 3) ? 0 : 1 + below(w, 6),
                              .fail_max = below(w, 3),
@@ -453,10 +458,10 @@ static void op_accept(struct world *w)
         return;
     struct model_accept a = draw_accept(w);
     say(w,
-        "accept %lld lane %lld prio %lld in %lld limit %lld fails %lld key %lld unique %lld/%d",
-        (long long)a.id, (long long)a.lane, (long long)a.prio, (long long)(a.run_at - w->now),
-        (long long)a.limit, (long long)a.fail_max, (long long)a.key, (long long)a.unique,
-        (int)a.conflict);
+        "accept %lld lane %lld prio %lld%s in %lld limit %lld fails %lld key %lld unique %lld/%d",
+        (long long)a.id, (long long)a.lane, (long long)a.prio,
+        a.prio_free ? " or the lane's" : "", (long long)(a.run_at - w->now), (long long)a.limit,
+        (long long)a.fail_max, (long long)a.key, (long long)a.unique, (int)a.conflict);
     char id[ID_TEXT], key[24] = "", unique[24] = "";
     if (a.key)
         snprintf(key, sizeof key, "k%lld", (long long)a.key);
@@ -471,7 +476,8 @@ static void op_accept(struct world *w)
                                .target = SPAN("nasa"),
                                .lane = span_of(lane_names[a.lane]),
                                .spec = SPAN("{}"),
-                               .prio = (int)a.prio,
+                               .prio = a.prio_free ? LANE_PRIORITY : (int)a.prio,
+                               .prio_of_lane = a.prio_free,
                                .limit = a.limit,
                                .max_fail = a.fail_max,
                                .needs = a.page ? NEEDS_PAGE : NEEDS_NOTHING,
@@ -583,6 +589,22 @@ static void op_depth(struct world *w)
     end(w);
     w->m.lanes[lane].depth = depth;
     w->m.lanes[lane].drops = drops;
+}
+
+static void op_priority(struct world *w)
+{
+    int64_t lane = below(w, ASKED_LANES), prio = below(w, 11);
+    struct lane_change c = {.name = span_of(lane_names[lane]),
+                            .act = LANE_ACT_SET,
+                            .settings = lane_settings_all(LANE_UNCHANGED)};
+    if (!w->m.lanes[lane].born)
+        return;
+    c.settings.prio = prio ? prio - 1 : LANE_AS_CONFIGURED;
+    say(w, "lane %lld: default priority %lld", (long long)lane, (long long)c.settings.prio);
+    begin(w);
+    assert_int_equal(store_lane_change(w->s, &c, now(w), NULL), E_OK);
+    end(w);
+    w->m.lanes[lane].prio = prio;
 }
 
 static void op_drain(struct world *w)

@@ -94,7 +94,13 @@ has '^ended  *[1-9]'
 expect 0 fulmar queues set default/x/normal --max-depth 500 --overflow drop_last
 expect 0 fulmar queues show default/x/normal --jq '[.own.max_depth, .own.overflow]'
 has '^\[500,"drop_last"\]$'
-expect 0 fulmar queues set default/x/normal --max-depth default --overflow default
+expect 0 fulmar queues set default/x/normal --max-depth default --overflow default --default-priority 7
+expect 0 fulmar queues show default/x/normal
+has '^priority  *7 (own: 7)$'
+expect 0 fulmar limits explain
+has '^priority  *7: the queue has one'
+expect 0 fulmar queues set default/x/normal --default-priority default
+expect 64 fulmar queues set default/x/normal --default-priority 10
 expect 0 fulmar nodes list --jq '.data[].state'
 has '^up$'
 expect 0 fulmar queues pause default/x/normal --reason 'to see it'

@@ -164,7 +164,7 @@ static void an_order_says_how_it_stands_in_the_queue(void **state)
     struct order o;
     struct order_refusal refusal;
     assert_true(reads("", &o, &refusal, a));
-    assert_true(span_is(o.lane, "default/x/normal") && o.prio == ORDER_PRIORITY &&
+    assert_true(span_is(o.lane, "default/x/normal") && o.prio == LANE_PRIORITY &&
                 o.needs == NEEDS_PAGE);
     assert_true(!o.terms.not_before_ms && !o.terms.expires_s && !o.terms.deadline_s &&
                 !o.terms.unique_key.n);

@@ -71,6 +71,7 @@ static void put_accept(struct call *c, const struct accept_args *a,
     call_number(c, a->max_fail);
     call_text(c, options_callback(a->spec));
     call_text(c, a->replaced_by);
+    call_flag(c, a->prio_of_lane);
 }
 
 /* Most say nothing of most: what is nothing or 0 behind the last word that says something. */

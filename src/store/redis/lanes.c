@@ -27,8 +27,8 @@ enum lane_part {
     LANE_BAD,
     LANE_FORCED,
     LANE_SET,
-    LANE_OWN = LANE_SET + 6,
-    LANE_WAITING = LANE_OWN + 6,
+    LANE_OWN = LANE_SET + 7,
+    LANE_WAITING = LANE_OWN + 7,
     LANE_WAITING_UNTIL,
     LANE_BY,
     LANE_WHY,
@@ -48,7 +48,8 @@ static struct lane_settings settings_at(const struct reply *r, size_t at)
                                   .emit_ms = reply_number(r, at + 2),
                                   .burst = reply_number(r, at + 3),
                                   .depth = reply_number(r, at + 4),
-                                  .overflow = reply_number(r, at + 5)};
+                                  .overflow = reply_number(r, at + 5),
+                                  .prio = reply_number(r, at + 6)};
 }
 
 static err keep_lane_texts(const struct reply *r, struct arena *a, struct lane_view *v,
@@ -235,7 +236,8 @@ static struct lane_settings fresh_settings(const struct store *s, enum lane_clas
                                   .max_active =
                                       class == LANE_QUARANTINE ? 1 : s->limits.lane_max_active,
                                   .emit_ms = s->limits.lane_emit_ms,
-                                  .burst = s->limits.lane_burst};
+                                  .burst = s->limits.lane_burst,
+                                  .prio = LANE_PRIORITY};
 }
 
 err redis_lane_bounds(struct store *s, struct span name, wall now, struct arena *a,
@@ -350,8 +352,8 @@ err redis_lane_change(struct store *s, const struct lane_change *change, wall no
     call_number(&c, change->act);
     call_number(&c, change->hold_ms);
     const struct lane_settings *set = &change->settings;
-    const int64_t numbers[] = {set->weight, set->max_active, set->emit_ms,
-                               set->burst,  set->depth,      set->overflow};
+    const int64_t numbers[] = {set->weight, set->max_active, set->emit_ms, set->burst,
+                               set->depth,  set->overflow,   set->prio};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         call_number(&c, numbers[i]);
     call_text(&c, change->by);

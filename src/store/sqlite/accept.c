@@ -10,6 +10,7 @@
 struct accepting {
     const struct accept_args *args;
     struct lane_name lane;
+    int prio; /* that it gets */
     struct accept_reply reply;
     struct job_row live;      /* that has the unique key */
     struct job_row successor; /* that waits for it */
@@ -222,7 +223,7 @@ static err check_depth(struct store *s, struct accepting *t, wall now, struct fa
     err e = set.overflow == OVERFLOW_DROP_LAST && ready
                 ? find_last(s, l, &t->last, &t->drops, f)
                 : E_OK;
-    t->drops = t->drops && lane_rank(at, a->prio) < t->last.rank &&
+    t->drops = t->drops && lane_rank(at, t->prio) < t->last.rank &&
                t->last.seq != t->live.seq && t->last.seq != t->successor.seq;
     return e || t->drops ? e : asked_depth(a->lane, set.depth, f);
 }
@@ -241,8 +242,8 @@ static err write_row(struct store *s, const struct accepting *t, enum job_state 
     need(lane_name_parse(span_of(lane->name), &of));
     return db_run(
         s->db, SQL_ACCEPT, f, DB_T(a->id), DB_T(a->site), DB_T(a->kind), DB_T(a->target),
-        DB_I(lane->id), DB_T(a->spec), DB_I(a->limit), DB_I(state), DB_I(a->prio),
-        DB_I(lane_rank(run_at, a->prio)), DB_I(a->held ? STORE_HELD_MS : run_at),
+        DB_I(lane->id), DB_T(a->spec), DB_I(a->limit), DB_I(state), DB_I(t->prio),
+        DB_I(lane_rank(run_at, t->prio)), DB_I(a->held ? STORE_HELD_MS : run_at),
         DB_I(a->max_fail ? a->max_fail : s->limits.fail_max), DB_I(s->limits.crash_max),
         DB_I(s->limits.throttle_max), DB_T(of.tenant), DB_I(now.ms), DB_I(a->counts),
         DB_I(a->mark), DB_T(a->variant.n ? a->variant : SPAN("")),
@@ -339,11 +340,18 @@ err accept_check_session(struct store *s, struct span site, struct span pool, wa
     return e;
 }
 
+static int priority_of(const struct accept_args *a, const struct store_lane *l)
+{
+    return lane_priority(a->prio, !a->prio_of_lane, l ? l->now.own.prio : LANE_AS_CONFIGURED);
+}
+
 static err decide(struct store *s, struct accepting *t, wall now, struct fault *f)
 {
     const struct accept_args *a = t->args;
+    const struct store_lane *lane = lanes_find(s, a->lane);
     bool exists;
-    err e = check_open(s, lanes_find(s, a->lane), f);
+    err e = check_open(s, lane, f);
+    t->prio = priority_of(a, lane);
     if (!e)
         e = job_exists(s, a->id, &exists, f);
     if (!e && exists)
@@ -362,7 +370,7 @@ static err decide(struct store *s, struct accepting *t, wall now, struct fault *
         e = check_depth(s, t, now, f);
     if (!e && !t->reply.existing && !t->answered)
         e = accept_check_session(s, a->site, a->pool, now, f);
-    if (!e && !lanes_find(s, a->lane))
+    if (!e && !lane)
         e = lanes_room(s, f);
     return e;
 }

@@ -56,6 +56,7 @@ struct lane_settings lanes_settings(const struct store *s, const struct store_la
         .burst = own->burst > 0 ? own->burst : c->lane_burst,
         .depth = own->depth > 0 ? own->depth : 0,
         .overflow = own->overflow > 0 ? own->overflow : OVERFLOW_REFUSE,
+        .prio = lane_priority(LANE_PRIORITY, false, own->prio),
     };
 }
 
@@ -585,7 +586,8 @@ static void read_lane(struct query *q, struct lane_facts *n)
                 .emit_ms = db_int(q, 12),
                 .burst = db_int(q, 13),
                 .depth = db_int(q, 16),
-                .overflow = db_int(q, 17)},
+                .overflow = db_int(q, 17),
+                .prio = db_int(q, 19)},
         .paused = db_int(q, 14) != 0,
         .closed = db_int(q, 15) != 0,
     };
@@ -760,7 +762,8 @@ static err write_lane(struct store *s, const struct store_lane *l, struct fault 
                   DB_I(n->breaker.until_ms), DB_I(n->breaker.trips), DB_I(n->forced_until_ms),
                   DB_I(n->own.weight), DB_I(n->own.max_active), DB_I(n->own.emit_ms),
                   DB_I(n->own.burst), DB_I(n->paused), DB_I(n->closed), DB_I(l->used_ms),
-                  DB_I(n->own.depth), DB_I(n->own.overflow), DB_I(n->breaker.since_ms));
+                  DB_I(n->own.depth), DB_I(n->own.overflow), DB_I(n->breaker.since_ms),
+                  DB_I(n->own.prio));
 }
 
 err lanes_flush(struct store *s, struct fault *f)

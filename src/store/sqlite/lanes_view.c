@@ -225,6 +225,7 @@ static void act_on(struct lane_facts *n, const struct lane_change *c, wall now)
         set_one(&n->own.burst, c->settings.burst);
         set_one(&n->own.depth, c->settings.depth);
         set_one(&n->own.overflow, c->settings.overflow);
+        set_one(&n->own.prio, c->settings.prio);
         return;
     case LANE_ACT_PAUSE:
     case LANE_ACT_RESUME:
@@ -261,7 +262,7 @@ static bool is_same(const struct lane_facts *a, const struct lane_facts *b)
     return a->own.weight == b->own.weight && a->own.max_active == b->own.max_active &&
            a->own.emit_ms == b->own.emit_ms && a->own.burst == b->own.burst &&
            a->own.depth == b->own.depth && a->own.overflow == b->own.overflow &&
-           a->paused == b->paused && a->closed == b->closed &&
+           a->own.prio == b->own.prio && a->paused == b->paused && a->closed == b->closed &&
            a->forced_until_ms == b->forced_until_ms && a->breaker.state == b->breaker.state &&
            a->breaker.fails == b->breaker.fails && a->breaker.trips == b->breaker.trips &&
            a->breaker.window_from_ms == b->breaker.window_from_ms &&

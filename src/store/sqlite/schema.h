@@ -6,7 +6,7 @@
 #include "store/sqlite/schedules_sql.h"
 #include "store/sqlite/webhooks_sql.h"
 
-enum { SCHEMA_VERSION = 10 };
+enum { SCHEMA_VERSION = 11 };
 
 /* clang-format off */
 #define LIMITS_SQL                                                                             \
@@ -54,6 +54,7 @@ enum { SCHEMA_VERSION = 10 };
     "  own_burst     INTEGER NOT NULL DEFAULT -1,"                                             \
     "  own_depth     INTEGER NOT NULL DEFAULT -1,"                                             \
     "  own_overflow  INTEGER NOT NULL DEFAULT -1,"                                             \
+    "  own_prio      INTEGER NOT NULL DEFAULT -1,"                                             \
     "  paused        INTEGER NOT NULL DEFAULT 0 CHECK(paused IN (0,1)),"                       \
     "  closed        INTEGER NOT NULL DEFAULT 0 CHECK(closed IN (0,1)),"                       \
     "  note_by       TEXT,"                                                                    \

@@ -19,11 +19,11 @@
         " CONFLICT(scope,name) DO NOTHING") \
     X(SQL_OUT_LANES, "SELECT name,tat_ms,blocked_until,br_state,br_fails,br_until,br_trips,br_forced,own_weight,own_active," \
         "own_emit,own_burst,own_depth,own_overflow,paused,closed,coalesce(note_by,''),coalesce(note_why,'')," \
-        "coalesce(note_at,0),br_since,0,0,name,'' FROM lanes WHERE name>?3 ORDER BY name LIMIT ?5") \
+        "coalesce(note_at,0),br_since,own_prio,0,0,name,'' FROM lanes WHERE name>?3 ORDER BY name LIMIT ?5") \
     X(SQL_IN_LANES, "INSERT INTO lanes(name,weight,tat_ms,blocked_until,br_state,br_fails,br_until,br_trips,br_forced," \
         "own_weight,own_active,own_emit,own_burst,own_depth,own_overflow,paused,closed,note_by,note_why,note_at," \
-        "br_since,used_at) VALUES(?1,max(1,?9),?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,nullif(?17,'')," \
-        "nullif(?18,''),nullif(?19,0),?20,CAST(unixepoch() AS INTEGER)*1000) ON CONFLICT(name) DO NOTHING") \
+        "br_since,own_prio,used_at) VALUES(?1,max(1,?9),?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,nullif(?17,'')," \
+        "nullif(?18,''),nullif(?19,0),?20,?21,CAST(unixepoch() AS INTEGER)*1000) ON CONFLICT(name) DO NOTHING") \
     X(SQL_OUT_SESSIONS, "SELECT id,site,pool,name,emit_ms,burst,max_active,tat,used_at,last_ok_at,fails,locked_at,iif(locked_at>0," \
         "lock_reason,''),refused_at,iif(refused_at>0,refusal,''),coalesce(cookies,''),cookie_count,cookie_version," \
         "expires_at,print,created_at,updated_at,revision,sid,0,'','' FROM sessions WHERE sid>?1 ORDER BY sid LIMIT" \

@@ -76,6 +76,9 @@
     "INSERT INTO limits(scope,name,max_active,weight,emit_ms,burst,tat_ms)"                    \
     " SELECT scope,name,max_active,weight,emit_ms,burst,tat_ms FROM limits_9;"                 \
     "DROP TABLE limits_9;" HANDS_SQL
+
+/* Version 11: the priority of jobs that come into a lane without one. For version 10 that is 5 everywhere. */
+#define UPGRADE_10_SQL "ALTER TABLE lanes ADD COLUMN own_prio INTEGER NOT NULL DEFAULT -1;"
 /* clang-format on */
 
 /* A copy that an upgrade which did not come to its end left behind is of no use: the store is as it was. */
@@ -97,8 +100,9 @@ static const struct schema_step STEPS[] = {
     {7, 8, UPGRADE_7_SQL, true},
     {8, 9, UPGRADE_8_SQL, true},
     {9, 10, UPGRADE_9_SQL, true},
+    {10, 11, UPGRADE_10_SQL, true},
 };
-_Static_assert(SCHEMA_VERSION == 10, "a step leads there; user_version in store.c");
+_Static_assert(SCHEMA_VERSION == 11, "a step leads there; user_version in store.c");
 enum { STEPS_COUNT = sizeof STEPS / sizeof STEPS[0], NO_SECOND_NUMBER = 6 };
 
 struct schema_plan upgrade_plan(int64_t window_ms)

@@ -312,7 +312,7 @@ end
 -- short, 'f' aside because of its site, '' nobody knows.
 local LANE = fields_of({
     n = 0, cl = 0, ps = 0, ta = 0, bu = 0, bs = 0, bf = 0, bt = 0, tr = 0, wf = 0, ws = 0, wb = 0, fo = 0, lb = 0,
-    ow = 0, oa = 0, oe = 0, ob = 0, od = 0, oo = 0, pa = 0, co = 0, pk = 0, us = 0, wd = 0, rn = 0, st = 0, te = '', si = '',
+    ow = 0, oa = 0, oe = 0, ob = 0, od = 0, oo = 0, op = 0, pa = 0, co = 0, pk = 0, us = 0, wd = 0, rn = 0, st = 0, te = '', si = '',
     sg = '', le = 0, cm = 0, bn = 0
 })
 -- bn: since when its breaker is in its state.
@@ -669,7 +669,8 @@ function M.settings(l)
             active = l.oa > 0 and l.oa - 1 or l.cl == QUARANTINE and 1 or LANE_ACTIVE,
             emit = l.oe > 0 and l.oe - 1 or LANE_EMIT,
             burst = l.ob > 0 and l.ob - 1 or LANE_BURST,
-            depth = max(l.od - 1, 0), overflow = max(l.oo - 1, 0)}
+            depth = max(l.od - 1, 0), overflow = max(l.oo - 1, 0),
+            prio = l.op > 0 and l.op - 1 or 5}
     l.set = indexes and set -- who changes them does nothing else
     return set
 end

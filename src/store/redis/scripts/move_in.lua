@@ -41,6 +41,7 @@ function put.lanes(v)
     l.bn = N(v.breaker_since)
     l.ow, l.oa, l.oe, l.ob, l.od, l.oo = N(v.own_weight) + 1, N(v.own_active) + 1, N(v.own_emit) + 1, N(v.own_burst) + 1,
         N(v.own_depth) + 1, N(v.own_overflow) + 1
+    l.op = N(v.own_prio) + 1
     l.pa, l.co = N(v.paused), N(v.closed)
     if v.note_by ~= '' or v.note_why ~= '' or N(v.note_at) > 0 then
         call('HSET', l.key, 'nby', v.note_by, 'nwhy', v.note_why, 'nat', v.note_at)

@@ -116,7 +116,7 @@ function out.lanes()
     by_name('lanes', most, function(name)
         local l, v = read(P .. 'l:' .. name, LANE), fields(P .. 'l:' .. name, 'nby', 'nwhy', 'nat')
         add(name, l.ta, l.bu, l.bs, l.bf, l.bt, l.tr, l.fo, l.ow - 1, l.oa - 1, l.oe - 1, l.ob - 1, l.od - 1, l.oo - 1, l.pa, l.co,
-            v[1], v[2], N(v[3]), l.bn)
+            v[1], v[2], N(v[3]), l.bn, l.op - 1)
     end)
 end
 local function session_of(place)

@@ -34,6 +34,10 @@ local function ends_by(mode, live, successor, accepted)
     local other = mode == 2 and live or successor
     return other and other.ca > accepted and ended_by(REPLACED, other.id) or nil
 end
+-- lane_priority() in core/lane.c
+local function priority_of(a, l)
+    return a[34] == '1' and l and l.op > 0 and l.op - 1 or N(a[10])
+end
 -- A lane that is full takes a job only in the place of another one: of equal work, or of its last one; jobs of a batch drop
 -- nobody. Whether it is not taken.
 local function is_too_deep(a, plan, l)
@@ -44,7 +48,7 @@ local function is_too_deep(a, plan, l)
     if M.settings(l).overflow == 1 and not plan.leader and not a.batch and a[29] ~= '1' and ra <= now then
         plan.drops = M.ready_job(l, 1, true)
     end
-    return not plan.drops or plan.drops == plan.replaces or ra - N(a[10]) * AGING >= rank_of(plan.drops)
+    return not plan.drops or plan.drops == plan.replaces or ra - priority_of(a, l) * AGING >= rank_of(plan.drops)
 end
 -- How the job comes in; or nil, and how accept.lua says why not, or that it is there. Of its own it writes nothing; what M.ready_job()
 -- meets on the way and cannot start leaves its lane.
@@ -147,7 +151,7 @@ function M.plan(a)
     return plan
 end
 -- What accept.lua is asked for one job. The last ones that are nothing or 0 are left out; here they are nothing.
-local WORDS_OF_ONE = 33
+local WORDS_OF_ONE = 34
 local nothing
 function M.words_of(packed)
     if not nothing then
@@ -195,7 +199,7 @@ local function make(a, plan)
     -- With all that is to come, so that the table is made once, of its size.
     local j = M.job_new({
         id = id, key = '', member = '', before = false, sq = 0, st = 0, ln = '', ec = 0, es = 0, as = 0, rv = 1, ca = accepted or now,
-        ra = held and INF or starts, hr = held and starts or 0, li = N(a[8]), co = N(a[9]), pr = N(a[10]), mk = N(a[11]), nd = N(a[12]),
+        ra = held and INF or starts, hr = held and starts or 0, li = N(a[8]), co = N(a[9]), pr = priority_of(a, l), mk = N(a[11]), nd = N(a[12]),
         me = N(a[13]), ov = N(a[15]), de = N(a[16]), am = N(a[17]), sm = N(a[18]), mf = N(a[31]) > 0 and N(a[31]) or FAIL_MAX, mc = CRASH_MAX, mt = THROTTLE_MAX,
         uk = a[21], wk = a[23], ba = a.batch or '', hk = a[32]
     })
