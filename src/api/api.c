@@ -32,6 +32,7 @@ static const char *const queues_query[] = {"tenant", "site",   "troubled", "limi
                                            "after",  "fields", NULL};
 static const char *const breakers_query[] = {"kind",  "state",  "all", "limit",
                                              "after", "fields", NULL};
+static const char *const limits_query[] = {"limit", "after", NULL};
 static const char *const effective_query[] = {"tenant",  "site",   "class",
                                               "webhook", "domain", NULL};
 static const char *const page_query[] = {"limit", "after", "fields", NULL};
@@ -157,7 +158,7 @@ static const struct route routes[] = {
     {"/v1/browsers", "GET, HEAD", false, rows_query, browsers_list, false},
     {"/v1/browsers/{n}", "GET, HEAD", false, no_query, browsers_show, false},
     {"/v1/browsers/{number}/recycle", "POST", false, no_query, browsers_recycle_one, false},
-    {"/v1/limits", "GET, HEAD", true, no_query, limits_show, false},
+    {"/v1/limits", "GET, HEAD", true, limits_query, limits_show, false},
     {"/v1/limits/effective", "GET, HEAD", true, effective_query, limits_effective, false},
     {"/v1/limits/all", "PUT", true, no_query, limits_set_all, false},
     {"/v1/limits/all", "PATCH", true, no_query, limits_set_all, false},

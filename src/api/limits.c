@@ -20,12 +20,14 @@ enum {
 
 /* ---- limits ---- */
 
-/* Of all of them: they are seen together. */
-static uint64_t limits_digest(const struct limit_view *limits, size_t count)
+static const char *const scope_words[LIMIT_SCOPES] = {"all", "tenants", "sites", "webhooks"};
+
+/* Of a page: what is on it is seen together. */
+static uint64_t limits_digest(const struct limits_page *page)
 {
-    uint64_t h = count;
-    for (size_t i = 0; i < count; i++) {
-        const struct limit_view *l = &limits[i];
+    uint64_t h = page->count;
+    for (size_t i = 0; i <= page->count; i++) {
+        const struct limit_view *l = i ? &page->rows[i - 1] : &page->all;
         const int64_t set[] = {(int64_t)l->scope, l->max_active, l->weight, l->emit_ms,
                                l->burst};
         h = span_hash((struct span){(const char *)set, sizeof set}, span_hash(l->name, h));
@@ -33,15 +35,96 @@ static uint64_t limits_digest(const struct limit_view *limits, size_t count)
     return h;
 }
 
-static void put_limits(struct json_w *w, const char *key, enum limit_scope scope,
-                       const struct call *c)
+/* "tenants/nasa": the place of a limit, behind which a page begins. Empty: the first page. */
+static void place_add(struct buf *out, const struct limits_query *q)
 {
-    json_key(w, key);
+    if (q->scope != LIMIT_ALL)
+        buf_fmt(out, "%s/%.*s", scope_words[q->scope], SP(q->name));
+}
+
+static bool place_read(struct span text, struct limits_query *out)
+{
+    size_t slash = span_find_char(text, '/');
+    out->scope = LIMIT_ALL;
+    out->name = SPAN("");
+    if (!text.n)
+        return true;
+    out->name = span_cut(text, slash + 1, text.n);
+    for (int scope = LIMIT_TENANT; scope < LIMIT_SCOPES; scope++)
+        if (span_is(span_cut(text, 0, slash), scope_words[scope]))
+            out->scope = (enum limit_scope)scope;
+    return out->scope != LIMIT_ALL && lane_word_is_plain(out->name);
+}
+
+/* "l1000.tenants/nasa.d00112233": which page it is of, and what was on it. A change under it is held against that page. */
+static struct span tag_of(struct arena *a, const struct limits_query *q,
+                          const struct limits_page *page)
+{
+    char digest[VIEW_TAG];
+    struct buf place = BUF(LANE_NAME + 32);
+    struct span seen = span_of(view_digest_tag(limits_digest(page), digest));
+    place_add(&place, q);
+    struct span tag =
+        span_of(arena_fmt(a, "\"l%zu.%.*s.%.*s", q->limit, SP(buf_span(&place)),
+                          SP(span_cut(seen, 1, seen.n)))); /* without its first quote */
+    buf_free(&place);
+    return tag;
+}
+
+/* The question that a tag answers; false: it is none of ours. */
+static bool tag_read(struct span tag, struct limits_query *out)
+{
+    struct span rest = span_cut(tag, 2, tag.n);
+    size_t first = span_find_char(rest, '.');
+    int64_t limit = 0;
+    *out = (struct limits_query){0};
+    if (!span_is(span_cut(tag, 0, 2), "\"l") || !span_int(span_cut(rest, 0, first), &limit) ||
+        limit < 1 || limit > LIMITS_PAGE)
+        return false;
+    rest = span_cut(rest, first + 1, rest.n);
+    out->limit = (size_t)limit;
+    return place_read(span_cut(rest, 0, span_find_char(rest, '.')), out);
+}
+
+/* Whether a limit is on this page, or would be if it were there. */
+static bool page_has(const struct limits_query *q, const struct limits_page *page,
+                     const struct limit_view *limit)
+{
+    const struct limit_view *last = page->count ? &page->rows[page->count - 1] : NULL;
+    int behind = limit_order(limit->scope, limit->name, q->scope, q->name);
+    if (limit->scope == LIMIT_ALL)
+        return true;
+    return (behind > 0 || (q->with && behind == 0)) &&
+           (!page->more ||
+            (last && limit_order(limit->scope, limit->name, last->scope, last->name) <= 0));
+}
+
+static void put_limits(struct json_w *w, enum limit_scope scope, const struct call *c)
+{
+    const struct limits_page *page = &c->op.out.limits;
+    json_key(w, scope_words[scope]);
     json_open_array(w);
-    for (size_t i = 0; i < c->op.out.limits.count; i++)
-        if (c->op.out.limits.limits[i].scope == scope)
-            view_limit(w, &c->op.out.limits.limits[i]);
+    for (size_t i = 0; i < page->count; i++)
+        if (page->rows[i].scope == scope)
+            view_limit(w, &page->rows[i]);
     json_close_array(w);
+}
+
+static void put_page(struct json_w *w, const struct limits_query *q,
+                     const struct limits_page *page)
+{
+    struct buf next = BUF(LANE_NAME + 32);
+    if (page->more) {
+        const struct limit_view *last = &page->rows[page->count - 1];
+        place_add(&next, &(struct limits_query){.scope = last->scope, .name = last->name});
+    }
+    json_key(w, "page");
+    json_open(w);
+    json_kv_int(w, "limit", (int64_t)q->limit);
+    json_kv_bool(w, "has_more", page->more);
+    json_kv_text(w, "next_after", next.n ? buf_span(&next) : SPAN_NONE);
+    json_close(w);
+    buf_free(&next);
 }
 
 /* Of the configuration: they are not set here. */
@@ -58,33 +141,76 @@ static void put_domains(struct json_w *w, const struct domain_rules *rules)
     json_close_array(w);
 }
 
-static void on_limits(struct call *c)
+static void answer_limits(struct call *c)
 {
-    if (call_failed(c))
-        return;
+    const struct limits_query *q = &c->op.in.limits;
+    const struct limits_page *page = &c->op.out.limits;
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
     json_open(&w);
     json_kv_cstr(&w, "object", "limits");
     json_key(&w, "all");
-    view_limit(&w, &c->op.out.limits.limits[0]);
-    put_limits(&w, "tenants", LIMIT_TENANT, c);
-    put_limits(&w, "sites", LIMIT_SITE, c);
-    put_limits(&w, "webhooks", LIMIT_WEBHOOK, c);
+    view_limit(&w, &page->all);
+    put_limits(&w, LIMIT_TENANT, c);
+    put_limits(&w, LIMIT_SITE, c);
+    put_limits(&w, LIMIT_WEBHOOK, c);
     put_domains(&w, c->api->config.domains);
     json_key(&w, "requests");
     caps_put(&w, c->api);
+    put_page(&w, q, page);
     json_close(&w);
     buf_add_char(&body, '\n');
-    char tag[VIEW_TAG];
-    uint64_t digest = limits_digest(c->op.out.limits.limits, c->op.out.limits.count);
-    answer_json(c->request, 200, &body,
-                (const char *const[]){"ETag", view_digest_tag(digest, tag), NULL});
+    struct span tag = tag_of(c->op.arena, q, page);
+    answer_json(c->request, 200, &body, (const char *const[]){"ETag", tag.p, NULL});
+}
+
+static void on_limits(struct call *c)
+{
+    if (!call_failed(c))
+        answer_limits(c);
+}
+
+static void ask_limits(struct call *c, const struct limits_query *q,
+                       void (*then)(struct call *c))
+{
+    c->op.in.limits = *q;
+    call_post(c, STORE_LIMITS, then);
 }
 
 void limits_show(struct api *a, struct request *r, struct span id)
 {
-    call_post(call_new(a, r, id), STORE_LIMITS, on_limits);
+    int64_t limit = LIMITS_PAGE;
+    struct span after = SPAN("");
+    struct limits_query q;
+    struct call *c = call_new(a, r, id);
+    if (!query_number(r, "limit", 1, LIMITS_PAGE, &limit))
+        return;
+    (void)request_query(r, "after", &after);
+    if (!place_read(arena_keep(c->op.arena, after), &q)) {
+        answer_problem(r, 400, "bad_parameter",
+                       "after must be the page.next_after of the page before, such as "
+                       "tenants/press");
+        return;
+    }
+    q.limit = (size_t)limit;
+    q.with = false;
+    ask_limits(c, &q, on_limits);
+}
+
+/* The page that begins with it, when it is not on the first one. */
+static void on_set_seen(struct call *c)
+{
+    if (call_failed(c))
+        return;
+    if (page_has(&c->op.in.limits, &c->op.out.limits, &c->limit))
+        answer_limits(c);
+    else
+        ask_limits(c,
+                   &(struct limits_query){.scope = c->limit.scope,
+                                          .name = c->limit.name,
+                                          .with = true,
+                                          .limit = LIMITS_PAGE},
+                   on_limits);
 }
 
 static void on_set(struct call *c)
@@ -92,7 +218,8 @@ static void on_set(struct call *c)
     if (!c->op.result && c->limit.scope == LIMIT_WEBHOOK && c->api->config.webhook_changed)
         c->api->config.webhook_changed(c->api->config.ctx);
     if (!call_failed(c))
-        call_post(c, STORE_LIMITS, on_limits);
+        ask_limits(c, &(struct limits_query){.name = SPAN(""), .limit = LIMITS_PAGE},
+                   on_set_seen);
 }
 
 static bool read_limit(struct body *b, struct json_parser *parser, struct span text,
@@ -121,14 +248,40 @@ static bool read_limit(struct body *b, struct json_parser *parser, struct span t
     return body_fine(b);
 }
 
+/* E_STALE: the page that the client saw is another one now, or the limit is not on it. */
+static err check_seen(struct store *s, struct span tag, const struct limit_view *limit,
+                      struct arena *a, struct fault *f)
+{
+    struct limits_query q;
+    struct limits_page page;
+    if (!tag.n)
+        return E_OK;
+    if (!tag_read(tag, &q))
+        return fail(
+            f, E_STALE,
+            "this If-Match is not the ETag of a list of limits; ask for GET /v1/limits, "
+            "or send If-Match: *");
+    err e = store_limits(s, &q, a, &page, f);
+    if (e)
+        return e;
+    if (!page_has(&q, &page, limit))
+        return fail(
+            f, E_STALE,
+            "this If-Match is of a page of limits that %.*s is not on; send the ETag of "
+            "the page that it is on, or If-Match: *",
+            SP(limit->name));
+    struct span now = tag_of(a, &q, &page);
+    return span_eq(tag, now) ? E_OK
+                             : fail(f, E_STALE,
+                                    "the list of limits was changed meanwhile: its ETag is "
+                                    "%.*s now",
+                                    SP(now));
+}
+
 static err run_limit(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
 {
     const struct call *c = args;
-    struct limit_view *limits;
-    size_t count;
-    err e = store_limits(s, a, &limits, &count, f);
-    if (!e)
-        e = digest_matches(c->match, limits_digest(limits, count), "list of limits", f);
+    err e = check_seen(s, c->match, &c->limit, a, f);
     return e ? e : store_limit_set(s, &c->limit, now, f);
 }
 
@@ -205,15 +358,16 @@ static err run_hook_bounds(struct store *s, void *args, struct arena *a, wall no
                            struct fault *f)
 {
     struct hook_bounds *b = args;
-    struct limit_view *all;
-    size_t count = 0;
+    struct limits_page page = {0};
     (void)now;
     err e = store_webhook(s, b->id, a, &b->hook, f);
     if (!e)
-        e = store_limits(s, a, &all, &count, f);
-    for (size_t i = 0; !e && i < count; i++)
-        if (all[i].scope == LIMIT_WEBHOOK && span_eq(all[i].name, b->id))
-            b->limit = all[i];
+        e = store_limits(s,
+                         &(struct limits_query){
+                             .scope = LIMIT_WEBHOOK, .name = b->id, .with = true, .limit = 1},
+                         a, &page, f);
+    if (!e && page.count && span_eq(page.rows[0].name, b->id))
+        b->limit = page.rows[0];
     return e;
 }
 

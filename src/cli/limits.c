@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "core/lane.h"
 
-enum { RUNNING_MAX = 1000000, WEIGHT_MAX = 10000, BURST_MAX = 10000 };
+enum { RUNNING_MAX = 1000000, WEIGHT_MAX = 10000, BURST_MAX = 10000, CELL = 128 };
 static const int64_t DAY_MS = 86400000;
 
 /* ---- limits ---- */
@@ -26,21 +26,78 @@ static void print_limit(struct cli *c, const char *of, struct json limit)
            lanes_number(limit, "running"), shown, weight, rate);
 }
 
-static void print_limits(struct cli *c, struct json root)
+static void print_heading(struct cli *c, struct json root)
 {
     printf("%-7s  %-32s  %8s  %8s  %6s  %s\n", "OF", "NAME", "RUNNING", "AT MOST", "WEIGHT",
            "RATE");
     print_limit(c, "all", json_get(root, SPAN("all")));
+}
+
+static void print_domains(struct cli *c, struct json root)
+{
+    for (struct json_iter i = json_each(json_get(root, SPAN("domains"))); json_next(&i);)
+        printf("%-7s  %-32s  %8s  %8s  %6s  one in %lld ms\n", "domain",
+               cli_printable(c, lanes_text(i.value, "domain")), "-", "-", "-",
+               lanes_number(i.value, "every_ms"));
+}
+
+static void print_rows(struct cli *c, struct json root)
+{
     for (struct json_iter i = json_each(json_get(root, SPAN("tenants"))); json_next(&i);)
         print_limit(c, "tenant", i.value);
     for (struct json_iter i = json_each(json_get(root, SPAN("sites"))); json_next(&i);)
         print_limit(c, "site", i.value);
     for (struct json_iter i = json_each(json_get(root, SPAN("webhooks"))); json_next(&i);)
         print_limit(c, "webhook", i.value);
-    for (struct json_iter i = json_each(json_get(root, SPAN("domains"))); json_next(&i);)
-        printf("%-7s  %-32s  %8s  %8s  %6s  one in %lld ms\n", "domain",
-               cli_printable(c, lanes_text(i.value, "domain")), "-", "-", "-",
-               lanes_number(i.value, "every_ms"));
+}
+
+static void print_limits(struct cli *c, struct json root)
+{
+    print_heading(c, root);
+    print_rows(c, root);
+    print_domains(c, root);
+}
+
+/* Where the next page begins; empty: this was the last. What is of no page stands around the rows of all of them. */
+static void print_page(struct cli *c, struct json root, bool first, char next[CELL])
+{
+    bool more = false;
+    if (json_bool(json_path(root, "page.has_more"), &more) && more)
+        span_copy(lanes_text(root, "page.next_after"), next, CELL);
+    if (c->json)
+        return;
+    if (first)
+        print_heading(c, root);
+    print_rows(c, root);
+    if (!next[0])
+        print_domains(c, root);
+}
+
+/* All pages, one after the other; with --json one document each. */
+static int show_limits(struct cli *c, struct service *s)
+{
+    char after[CELL] = "", next[CELL];
+    int code;
+    do {
+        struct client_answer answer;
+        struct json root;
+        struct json_parser *parser = json_parser_new(SERVICE_ANSWER_MAX);
+        const char *path =
+            after[0] ? arena_fmt(c->arena, "/v1/limits?after=%s", after) : "/v1/limits";
+        next[0] = '\0';
+        code = service_ask(s, "GET", path, SPAN_NONE, &answer);
+        if (!code && json_parse(parser, buf_span(&answer.body), &root, NULL)) {
+            code = service_not_ours(&answer);
+        } else if (!code) {
+            print_page(c, root, !after[0], next);
+            if (c->json)
+                cli_put(c, buf_span(&answer.body));
+            buf_free(&answer.body);
+        }
+        json_parser_free(&parser);
+        memcpy(after, next, sizeof after);
+    } while (!code && after[0]);
+    return code;
 }
 
 static void explain(struct cli *c, struct json root)
@@ -187,7 +244,7 @@ static const char *const limit_actions[] = {"show", "set", "explain", NULL};
 int limits_run(struct cli *c)
 {
     struct service service;
-    const char *path = "/v1/limits";
+    const char *path = NULL;
     int action = cli_action(c, limit_actions), code = EXIT_DONE;
     if (action == L_SET) {
         path = limit_path(c);
@@ -208,9 +265,10 @@ int limits_run(struct cli *c)
         return code;
     if (action == L_EXPLAIN)
         code = run_explain(c, &service);
+    else if (action == L_SET)
+        code = lanes_ask(c, &service, "PATCH", path, limit_body(c), print_limits);
     else
-        code = lanes_ask(c, &service, action == L_SET ? "PATCH" : "GET", path,
-                         action == L_SET ? limit_body(c) : SPAN_NONE, print_limits);
+        code = show_limits(c, &service);
     service_close(&service);
     return code;
 }

@@ -35,7 +35,7 @@ struct client_answer {
     struct buf body; /* the whole answer, or of an error; owned by the caller: buf_free() */
     int64_t retry_after_s; /* 0 = not said */
     int64_t next_after;    /* Next-After header; -1 = not said */
-    char etag[40];         /* with its quotes; empty = not said */
+    char etag[160];        /* with its quotes; empty = not said */
 };
 
 /* One request and what became of it. */

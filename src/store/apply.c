@@ -178,7 +178,7 @@ err apply_read(struct store *s, struct store_op *op, wall now)
     case STORE_LANE_BOUNDS:
         return store_lane_bounds(s, op->in.lane.name, now, op->arena, &op->out.bounds, f);
     case STORE_LIMITS:
-        return store_limits(s, op->arena, &op->out.limits.limits, &op->out.limits.count, f);
+        return store_limits(s, &op->in.limits, op->arena, &op->out.limits, f);
     case STORE_MODE:
         return store_mode_get(s, op->arena, &op->out.mode, f);
     case STORE_SCHEDULE:

@@ -128,9 +128,24 @@ struct lane_purge {
 MUST_USE err store_lane_purge(struct store *s, const struct lane_purge *p, wall now,
                               int64_t *out_cancelled, bool *out_more, struct fault *f);
 
-/* All that is set, what is in use without being set, and one of each webhook. At most 1000. */
-MUST_USE err store_limits(struct store *s, struct arena *a, struct limit_view **out_limits,
-                          size_t *out_count, struct fault *f);
+/* All that is set, what is in use without being set, and one of each webhook: by scope, then by name, page by page. */
+enum { LIMITS_PAGE = 1000 };
+struct limits_query {
+    enum limit_scope scope; /* behind this one; LIMIT_ALL: from the first tenant on */
+    struct span name;
+    bool with;    /* from this one on */
+    size_t limit; /* 1 to LIMITS_PAGE */
+};
+struct limits_page {
+    struct limit_view all; /* on every page */
+    struct limit_view *rows;
+    size_t count;
+    bool more;
+};
+MUST_USE err store_limits(struct store *s, const struct limits_query *q, struct arena *a,
+                          struct limits_page *out, struct fault *f);
+/* Where it stands among them: below 0 before, above 0 behind. */
+int limit_order(enum limit_scope a, struct span a_name, enum limit_scope b, struct span b_name);
 /* Members LANE_UNCHANGED stay. E_BAD_INPUT; E_NOT_FOUND: there is no such webhook. */
 MUST_USE err store_limit_set(struct store *s, const struct limit_view *limit, wall now,
                              struct fault *f);

@@ -26,6 +26,15 @@ const char *lane_word_name(enum lane_word w)
     return names[w];
 }
 
+int limit_order(enum limit_scope a, struct span a_name, enum limit_scope b, struct span b_name)
+{
+    size_t shorter = a_name.n < b_name.n ? a_name.n : b_name.n;
+    if (a != b)
+        return a < b ? -1 : 1;
+    int order = shorter ? memcmp(a_name.p, b_name.p, shorter) : 0;
+    return order ? order : (a_name.n > b_name.n) - (a_name.n < b_name.n);
+}
+
 const char *lane_overflow_name(enum lane_overflow o)
 {
     static const char *const names[] = {"refuse", "drop_last"};

@@ -194,9 +194,9 @@
         bool *out_more, struct fault *f), \
         (s, p, now, out_cancelled, out_more, f)) \
     OPERATION(err, limits, \
-        (struct store *s, struct arena *a, struct limit_view **out_limits, size_t *out_count, \
+        (struct store *s, const struct limits_query *q, struct arena *a, struct limits_page *out, \
         struct fault *f), \
-        (s, a, out_limits, out_count, f)) \
+        (s, q, a, out, f)) \
     OPERATION(err, limit_set, \
         (struct store *s, const struct limit_view *limit, wall now, struct fault *f), \
         (s, limit, now, f)) \

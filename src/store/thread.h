@@ -106,6 +106,7 @@ struct store_op {
             struct span name;
         } lane; /* LANE, LANE_BOUNDS */
         struct lanes_query lanes;
+        struct limits_query limits;
         struct evidence_args evidence;
         struct repair_args repair;
         struct {
@@ -187,10 +188,7 @@ struct store_op {
         } lanes;
         struct lane_view lane;
         struct lane_bounds bounds;
-        struct {
-            struct limit_view *limits;
-            size_t count;
-        } limits;
+        struct limits_page limits;
         struct mode_view mode;
         struct schedule_view schedule;        /* PUT, PAUSE, SCHEDULE */
         struct schedule_fired schedule_fired; /* TRIGGER, BACKFILL, FIRE */

@@ -6,15 +6,20 @@
 
 enum { NEWER = 5200, OLD = 3 };
 
-static void submit_of(int n, const char *tenant)
+static void submit_in_turn(int n, const char *const *tenants)
 {
     struct client *client;
     struct fault f = {0};
     char address[64];
     snprintf(address, sizeof address, "http://127.0.0.1:%d", server.port);
     assert_int_equal(client_open(&client, span_of(address), &f), E_OK);
-    submit_many(client, n, (const char *const[]){tenant, NULL});
+    submit_many(client, n, tenants);
     client_close(&client);
+}
+
+static void submit_of(int n, const char *tenant)
+{
+    submit_in_turn(n, (const char *const[]){tenant, NULL});
 }
 
 /* The heading and so many rows; and so it says. */
@@ -68,6 +73,38 @@ static void a_list_goes_on_where_it_ended(void **state)
     EXPECT(65, "another tenant", server_flag(), "jobs", "list", "--cursor", cursor);
 }
 
+/* Also where a page of the service does not hold them: the last tenant, and the site behind it. */
+static void limits_are_shown_to_the_end(void **state)
+{
+    (void)state;
+    enum { TENANTS = 1100 };
+    static char names[TENANTS][8];
+    static const char *all[TENANTS + 1];
+    for (int i = 0; i < TENANTS; i++) {
+        snprintf(names[i], sizeof names[i], "t%04d", i);
+        all[i] = names[i];
+    }
+    submit_in_turn(TENANTS, all);
+    struct call c = CALL(server_flag(), "limits", "show");
+    expect_code(&c, 0);
+    struct span rest = buf_span(&c.out), line;
+    int tenants = 0, heads = 0, sites = 0;
+    while (span_next(&rest, '\n', &line)) {
+        tenants += span_is(span_cut(line, 0, 10), "tenant   t");
+        heads += span_is(span_cut(line, 0, 3), "OF ");
+        sites += span_is(span_cut(line, 0, 10), "site     x");
+    }
+    assert_int_equal(tenants, TENANTS);
+    assert_int_equal(heads, 1);
+    assert_int_equal(sites, 1);
+    drop(&c);
+    c = CALL(server_flag(), "limits", "show", "-o", "jsonl", "--jq", ".page.has_more");
+    expect_code(&c, 0);
+    assert_int_equal(lines(&c.out), 2);
+    assert_true(says(&c.out, "true\nfalse"));
+    drop(&c);
+}
+
 static int start_lists(void **state)
 {
     if (group_start(state))
@@ -82,6 +119,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_goes_on_behind_short_pages),
         cmocka_unit_test(a_list_goes_on_where_it_ended),
+        cmocka_unit_test(limits_are_shown_to_the_end),
     };
     return cmocka_run_group_tests(tests, start_lists, group_stop);
 }

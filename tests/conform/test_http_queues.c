@@ -96,6 +96,93 @@ static void what_is_held_up_is_found_behind_thousands_that_are_not(void **state)
     EXPECT("POST", "/v1/queues/zz/x/normal/resume", "", 200, "paused", "false");
 }
 
+static struct answer_of seen(const char *path, char tag[200])
+{
+    struct client_request q = {
+        .method = "GET", .path = path, .timeout_ms = ANSWER_MS, .body_max = ANSWER_BYTES};
+    struct client_answer a;
+    struct fault f = {0};
+    if (client_send(client, &q, &a, &f))
+        fail_msg("GET %s: %s", path, f.words);
+    snprintf(tag, 200, "If-Match: %.160s", a.etag);
+    return (struct answer_of){a.status, a.body, 0};
+}
+
+static void find_limits(const struct buf *body, int *tenants, bool *hook)
+{
+    struct span rest = buf_span(body);
+    size_t at;
+    while ((at = span_find(rest, SPAN("{\"name\":\"m0"))) < rest.n) {
+        ++*tenants;
+        rest = span_cut(rest, at + 1, rest.n);
+    }
+    *hook = *hook || contains(body, "{\"name\":\"whk_");
+}
+
+/* Behind thousands of tenants that are in use: sites and webhooks are there as well, and can be set. */
+static void limits_go_on_behind_a_page(void **state)
+{
+    (void)state;
+    enum { TENANTS = LANES_LOOKED + 200 };
+    char next[512] = "", path[640], tag[200], id[512];
+    int tenants = 0, pages = 0;
+    bool hook = false;
+    struct answer_of a =
+        ask("POST", "/v1/webhooks",
+            "{\"url\":\"https://example.org/h\",\"types\":[\"job.finished\"]}");
+    assert_int_equal(a.status, 201);
+    member(&a.body, "id", id);
+    buf_free(&a.body);
+    do {
+        snprintf(path, sizeof path, "/v1/limits%s%s", *next ? "?after=" : "", next);
+        a = ask("GET", path, "");
+        assert_int_equal(a.status, 200);
+        find_limits(&a.body, &tenants, &hook);
+        member(&a.body, "page.has_more", next);
+        bool more = strcmp(next, "true") == 0;
+        member(&a.body, "page.next_after", next);
+        assert_int_equal(more, strncmp(next, "tenants/", 8) == 0);
+        *next = more ? *next : '\0';
+        buf_free(&a.body);
+        pages++;
+    } while (*next);
+    assert_true(tenants > TENANTS - 500 && pages == tenants / LIMITS_PAGE + 1 && hook);
+    /* What was seen of a page is held against that page, and says nothing of others. */
+    a = seen("/v1/limits?limit=3&after=tenants/m01000", tag);
+    assert_true(contains(&a.body, "\"name\":\"m01001\"") && !contains(&a.body, "m01004"));
+    buf_free(&a.body);
+    if_match = tag;
+    EXPECT("PATCH", "/v1/limits/tenants/m02000", "{\"max_running\":3}", 412, "code",
+           "precondition_failed");
+    EXPECT("PATCH", "/v1/limits/tenants/m01000", "{\"max_running\":3}", 412, "code",
+           "precondition_failed");
+    a = ask("PATCH", "/v1/limits/tenants/m01003", "{\"max_running\":3}");
+    assert_int_equal(a.status, 200); /* and the answer has it */
+    assert_true(contains(&a.body, "{\"name\":\"m01003\",\"max_running\":3,"));
+    buf_free(&a.body);
+    EXPECT("PATCH", "/v1/limits/tenants/m01003", "{\"max_running\":0}", 412, "code",
+           "precondition_failed");
+    if_match = "If-Match: \"d00112233445566\"";
+    EXPECT("PATCH", "/v1/limits/tenants/m01003", "{\"max_running\":0}", 412, "code",
+           "precondition_failed");
+    if_match = "If-Match: *";
+    EXPECT("PATCH", "/v1/limits/tenants/m01003", "{\"max_running\":0}", 200, NULL);
+    /* A webhook comes last of all. */
+    snprintf(path, sizeof path, "/v1/limits/webhooks/%s", id);
+    a = ask("PATCH", path, "{\"max_running\":2}");
+    char row[640];
+    snprintf(row, sizeof row, "{\"name\":\"%s\",\"max_running\":2,", id);
+    assert_true(a.status == 200 && contains(&a.body, row));
+    buf_free(&a.body);
+    snprintf(path, sizeof path, "/v1/limits/effective?webhook=%s", id);
+    EXPECT("GET", path, "", 200, "max_running.value", "2", "max_running.wins", "webhook");
+    snprintf(path, sizeof path, "/v1/webhooks/%s", id);
+    EXPECT("DELETE", path, "", 204, NULL);
+    EXPECT("GET", "/v1/limits?after=nasa", "", 400, "code", "bad_parameter");
+    EXPECT("GET", "/v1/limits?after=all/", "", 400, "code", "bad_parameter");
+    EXPECT("GET", "/v1/limits?limit=1001", "", 400, "code", "bad_parameter");
+}
+
 static void a_queue_has_a_depth_and_says_what_went_through_it(void **state)
 {
     (void)state;
@@ -457,18 +544,6 @@ static void modes_say_what_they_do(void **state)
     submit("@normal", "");
 }
 
-static struct answer_of seen(const char *path, char tag[80])
-{
-    struct client_request q = {
-        .method = "GET", .path = path, .timeout_ms = ANSWER_MS, .body_max = ANSWER_BYTES};
-    struct client_answer a;
-    struct fault f = {0};
-    if (client_send(client, &q, &a, &f))
-        fail_msg("GET %s: %s", path, f.words);
-    snprintf(tag, 80, "If-Match: %.40s", a.etag);
-    return (struct answer_of){a.status, a.body, 0};
-}
-
 /* What a client saw is what it changes: settings of queues, limits, the mode. */
 static void a_change_needs_to_know_what_it_changes(void **state)
 {
@@ -493,7 +568,7 @@ static void a_change_needs_to_know_what_it_changes(void **state)
         {"/v1/mode", "PUT", "/v1/mode", "{\"mode\":\"paused\",\"reason\":\"a\"}",
          "{\"mode\":\"normal\"}"},
     };
-    char tag[80], later[80];
+    char tag[200], later[200];
     if_match = "If-Match: *";
     EXPECT("PATCH", "/v1/queues/etag/x/normal", "{\"weight\":4}", 200, NULL);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -534,6 +609,7 @@ int main(void)
         cmocka_unit_test(modes_say_what_they_do),
         cmocka_unit_test(a_change_needs_to_know_what_it_changes),
         cmocka_unit_test(what_is_held_up_is_found_behind_thousands_that_are_not),
+        cmocka_unit_test(limits_go_on_behind_a_page),
         cmocka_unit_test(a_queue_has_a_depth_and_says_what_went_through_it),
         cmocka_unit_test(a_job_without_a_priority_gets_its_queues),
     };

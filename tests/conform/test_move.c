@@ -509,7 +509,7 @@ static void look_at_hand(struct buf *b, const struct hand *h)
 static void look_at_lane_facts(struct buf *b)
 {
     struct lane_view *lanes, *v;
-    struct limit_view *limits, *l;
+    struct limits_page page;
     struct span next;
     size_t n = 0;
     ok(store_lanes(w->s, &(struct lanes_query){.limit = 500}, now(), w->a, &lanes, &n, &next,
@@ -525,13 +525,16 @@ static void look_at_lane_facts(struct buf *b)
         look_at_hand(b, &v->hand);
         buf_add_char(b, '\n');
     }
-    ok(store_limits(w->s, w->a, &limits, &n, &w->f));
-    for (l = limits; l < limits + n; l++)
+    ok(store_limits(w->s, &(struct limits_query){.name = SPAN(""), .limit = LIMITS_PAGE}, w->a,
+                    &page, &w->f));
+    for (size_t i = 0; i <= page.count; i++) {
+        const struct limit_view *l = i ? &page.rows[i - 1] : &page.all;
         if (l->max_active || l->weight || l->emit_ms) {
             buf_fmt(b, "limit");
             N(l, scope), T(l, name), N(l, max_active), N(l, weight), N(l, emit_ms), N(l, burst);
             buf_add_char(b, '\n');
         }
+    }
 }
 
 static void look_at_schedules(struct buf *b)

@@ -961,14 +961,79 @@ static err limit(const char *id, int64_t at_once, int64_t every_ms, int64_t burs
 
 static struct limit_view limit_of(const char *id)
 {
-    struct limit_view *all;
-    size_t n;
-    ok(store_limits(w->s, w->a, &all, &n, &w->f));
-    for (size_t i = 0; i < n; i++)
-        if (all[i].scope == LIMIT_WEBHOOK && span_is(all[i].name, id))
-            return all[i];
+    struct limits_page page;
+    ok(store_limits(w->s, &(struct limits_query){.name = SPAN(""), .limit = LIMITS_PAGE}, w->a,
+                    &page, &w->f));
+    for (size_t i = 0; i < page.count; i++)
+        if (page.rows[i].scope == LIMIT_WEBHOOK && span_is(page.rows[i].name, id))
+            return page.rows[i];
     fail_msg("no limit of %s", id);
     abort();
+}
+
+/* As many as there may be tenants in use: what comes last is not cut off. */
+static void limits_come_page_by_page_and_none_is_lost(void **state)
+{
+    (void)state;
+    enum { MANY = 1100 };
+    const char *id = hook("job.finished");
+    struct limit_view v = {.scope = LIMIT_TENANT,
+                           .max_active = 7,
+                           .weight = LANE_UNCHANGED,
+                           .emit_ms = LANE_UNCHANGED,
+                           .burst = LANE_UNCHANGED};
+    begin();
+    for (int i = 0; i < MANY; i++) {
+        /* not in their order */
+        v.name = span_of(arena_fmt(w->a, "t%04d", (i * 7) % MANY));
+        ok(store_limit_set(w->s, &v, now(), &w->f));
+    }
+    v = (struct limit_view){.scope = LIMIT_SITE,
+                            .name = SPAN("slow"),
+                            .max_active = LANE_UNCHANGED,
+                            .weight = LANE_UNCHANGED,
+                            .emit_ms = 500,
+                            .burst = 2};
+    ok(store_limit_set(w->s, &v, now(), &w->f));
+    v = (struct limit_view){.scope = LIMIT_ALL,
+                            .name = SPAN(""),
+                            .max_active = 9,
+                            .weight = LANE_UNCHANGED,
+                            .emit_ms = LANE_UNCHANGED,
+                            .burst = LANE_UNCHANGED};
+    ok(store_limit_set(w->s, &v, now(), &w->f));
+    commit();
+    static const size_t limits[] = {LIMITS_PAGE, 64, 127};
+    for (size_t k = 0; k < sizeof limits / sizeof *limits; k++) {
+        struct limits_query q = {.name = SPAN(""), .limit = limits[k]};
+        struct limits_page page;
+        size_t tenants = 0, sites = 0, hooks = 0, pages = 0;
+        do {
+            ok(store_limits(w->s, &q, w->a, &page, &w->f));
+            assert_int_equal(page.all.max_active, 9);
+            assert_true(page.count == q.limit || (!page.more && page.count));
+            for (size_t i = 0; i < page.count; i++) {
+                const struct limit_view *row = &page.rows[i];
+                assert_true(limit_order(row->scope, row->name, q.scope, q.name) > 0);
+                q.scope = row->scope;
+                q.name = row->name;
+                tenants += row->scope == LIMIT_TENANT && row->max_active == 7;
+                sites += row->scope == LIMIT_SITE && row->emit_ms == 500 && row->burst == 2;
+                hooks += row->scope == LIMIT_WEBHOOK && span_is(row->name, id);
+            }
+            pages++;
+        } while (page.more);
+        assert_int_equal(tenants, MANY);
+        assert_int_equal(sites, 1);
+        assert_int_equal(hooks, 1);
+        assert_true(pages > MANY / limits[k]);
+    }
+    struct limits_query one = {
+        .scope = LIMIT_TENANT, .name = SPAN("t0500"), .with = true, .limit = 2};
+    struct limits_page page;
+    ok(store_limits(w->s, &one, w->a, &page, &w->f));
+    assert_true(page.count == 2 && page.more && span_is(page.rows[0].name, "t0500") &&
+                span_is(page.rows[1].name, "t0501"));
 }
 
 static void a_limit_says_how_many_go_to_one_at_once_and_how_often(void **state)
@@ -1048,6 +1113,7 @@ static void after_a_rest_a_rate_has_saved_up_its_burst(void **state)
 static const struct CMUnitTest tests[] = {
     T(one_that_is_held_by_hand_gets_nothing_until_its_time_is_over),
     T(one_that_rests_is_closed_by_hand_and_what_waits_is_sent_at_once),
+    T(limits_come_page_by_page_and_none_is_lost),
     T(a_limit_says_how_many_go_to_one_at_once_and_how_often),
     T(after_a_rest_a_rate_has_saved_up_its_burst),
     T(events_since_it_was_made_come_signed_and_no_others),

@@ -4,7 +4,7 @@
 #include "base/need.h"
 #include "store/delivery.h"
 
-enum { LANES_STEP = 64, LIMITS_MAX = 1000, PURGE_MAX = 200, PURGE_STEP = 50 };
+enum { LANES_STEP = 64, PURGE_MAX = 200, PURGE_STEP = 50 };
 
 /* ---- seeing ---- */
 
@@ -271,11 +271,15 @@ err redis_lane_bounds(struct store *s, struct span name, wall now, struct arena 
     return e;
 }
 
-static err add_limits(struct store *s, enum limit_scope scope, struct arena *a,
-                      struct limit_view *all, size_t *n, struct fault *f)
+/* Those of one scope, behind this name or from it on, until there is one more than is asked for. */
+static err add_limits(struct store *s, enum limit_scope scope, const struct limits_query *q,
+                      struct arena *a, struct limits_page *out, struct fault *f)
 {
     struct reply r;
     char last[LANE_NAME] = "";
+    bool with = q->scope == scope && q->with;
+    if (q->scope == scope)
+        span_copy(q->name, last, sizeof last);
     do {
         struct call c = {0};
         store_fresh(s);
@@ -285,36 +289,36 @@ static err add_limits(struct store *s, enum limit_scope scope, struct arena *a,
                                             : SPAN("hooks"));
         call_text(&c, span_of(last));
         call_number(&c, LANES_STEP);
+        call_flag(&c, with);
         err e = store_look(s, SCRIPT_LANES, &c, (wall){0}, &r, f);
-        if (!e && *n == 0)
-            e = read_limit(reply_list(&r, 1), LIMIT_ALL, a, &all[(*n)++], f);
-        for (size_t i = 2; !e && i < r.count && *n < LIMITS_MAX; i++) {
+        if (!e)
+            e = read_limit(reply_list(&r, 1), LIMIT_ALL, a, &out->all, f);
+        for (size_t i = 2; !e && i < r.count && out->count <= q->limit; i++) {
             span_copy(reply_text(reply_list(&r, i), 0), last, sizeof last);
-            e = read_limit(reply_list(&r, i), scope, a, &all[(*n)++], f);
+            e = read_limit(reply_list(&r, i), scope, a, &out->rows[out->count++], f);
         }
         if (e)
             return e;
-    } while (*n < LIMITS_MAX && r.count == LANES_STEP + 2);
+        with = false;
+    } while (out->count <= q->limit && r.count == LANES_STEP + 2);
     return E_OK;
 }
 
-err redis_limits(struct store *s, struct arena *a, struct limit_view **out_limits,
-                 size_t *out_count, struct fault *f)
+err redis_limits(struct store *s, const struct limits_query *q, struct arena *a,
+                 struct limits_page *out, struct fault *f)
 {
-    size_t n = 0;
-    struct limit_view *all = arena_try(a, LIMITS_MAX * sizeof *all);
-    if (!all)
-        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
-    err e = add_limits(s, LIMIT_TENANT, a, all, &n, f);
+    need(q->limit >= 1 && q->limit <= LIMITS_PAGE);
+    struct limits_page page = {.rows = arena_try(a, (q->limit + 1) * sizeof *page.rows)};
+    err e = page.rows ? E_OK : fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+    for (int scope = LIMIT_TENANT; !e && scope < LIMIT_SCOPES && page.count <= q->limit;
+         scope++)
+        if (scope >= (int)q->scope)
+            e = add_limits(s, (enum limit_scope)scope, q, a, &page, f);
+    page.more = page.count > q->limit;
+    page.count -= page.more;
     if (!e)
-        e = add_limits(s, LIMIT_SITE, a, all, &n, f);
-    if (!e)
-        e = add_limits(s, LIMIT_WEBHOOK, a, all, &n, f);
-    if (e)
-        return e;
-    *out_limits = all;
-    *out_count = n;
-    return E_OK;
+        *out = page;
+    return e;
 }
 
 /* ---- setting ---- */

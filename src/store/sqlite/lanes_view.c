@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "base/need.h"
 
-enum { PURGE_MAX = 200, LIMITS_MAX = 1000 };
+enum { PURGE_MAX = 200 };
 
 /* ---- seeing ---- */
 
@@ -422,36 +422,83 @@ err sqlite_lane_bounds(struct store *s, struct span name, wall now, struct arena
     return e;
 }
 
-static void add_limit(struct limit_view *all, size_t *n, struct limit_view v)
+/* The first of those behind the place of the question, in their order: one more than it asks for says that there are more. */
+struct limits_found {
+    const struct limits_query *q;
+    struct limit_view *rows;
+    size_t count;
+};
+
+static bool is_asked_for(const struct limits_query *q, enum limit_scope scope, struct span name)
 {
-    if (*n < LIMITS_MAX)
-        all[(*n)++] = v;
+    int order = limit_order(scope, name, q->scope, q->name);
+    return order > 0 || (q->with && order == 0);
 }
 
-err sqlite_limits(struct store *s, struct arena *a, struct limit_view **out_limits,
-                  size_t *out_count, struct fault *f)
+/* Most of many are behind what is there already, and cost one look. */
+static void add_limit(struct limits_found *found, struct limit_view v)
 {
+    struct limit_view *rows = found->rows;
+    size_t most = found->q->limit + 1, at = 0, end = found->count;
+    if (!is_asked_for(found->q, v.scope, v.name) ||
+        (end == most &&
+         limit_order(v.scope, v.name, rows[end - 1].scope, rows[end - 1].name) > 0))
+        return;
+    while (at < end) {
+        size_t middle = at + (end - at) / 2;
+        if (limit_order(rows[middle].scope, rows[middle].name, v.scope, v.name) < 0)
+            at = middle + 1;
+        else
+            end = middle;
+    }
+    found->count += found->count < most;
+    memmove(rows + at + 1, rows + at, (found->count - 1 - at) * sizeof *rows);
+    rows[at] = v;
+}
+
+static err add_webhooks(struct store *s, struct limits_found *found, struct arena *a,
+                        struct fault *f)
+{
+    struct limit_view *hooks = arena_try(a, WEBHOOKS_MAX * sizeof *hooks);
     size_t n = 0;
-    struct limit_view *all = arena_try(a, LIMITS_MAX * sizeof *all);
-    need(!s->reading);
+    if (!hooks)
+        return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+    err e = webhooks_limits(s, SPAN(""), a, hooks, WEBHOOKS_MAX, &n, f);
+    for (size_t i = 0; !e && i < n; i++)
+        add_limit(found, hooks[i]);
+    return e;
+}
+
+err sqlite_limits(struct store *s, const struct limits_query *q, struct arena *a,
+                  struct limits_page *out, struct fault *f)
+{
+    need(!s->reading && q->limit >= 1 && q->limit <= LIMITS_PAGE);
+    struct limits_found found = {.q = q,
+                                 .rows = arena_try(a, (q->limit + 1) * sizeof *found.rows)};
     if (!s->db)
         return fail(f, E_STORE, "the job store is closed");
-    if (!all)
+    if (!found.rows)
         return fail(f, E_TOO_BIG, "the answer of the job store does not fit");
-    add_limit(all, &n, all_limit(s));
     map_each(&s->lanes.tenants, e)
     {
         const struct store_tenant *t = e->value;
-        add_limit(all, &n, tenant_limit(t, arena_keep(a, span_of(t->name))));
+        add_limit(&found, tenant_limit(t, span_of(t->name)));
     }
     map_each(&s->lanes.sites, e)
     {
         const struct store_site *t = e->value;
-        add_limit(all, &n, site_limit(t, arena_keep(a, span_of(t->name))));
+        add_limit(&found, site_limit(t, span_of(t->name)));
     }
-    err e = webhooks_limits(s, SPAN(""), a, all, LIMITS_MAX, &n, f);
-    *out_limits = all;
-    *out_count = n;
+    err e = add_webhooks(s, &found, a, f);
+    bool more = found.count > q->limit;
+    found.count -= more;
+    for (size_t i = 0; !e && i < found.count; i++) {
+        found.rows[i].name = arena_keep(a, found.rows[i].name);
+        if (!found.rows[i].name.p)
+            e = fail(f, E_TOO_BIG, "the answer of the job store does not fit");
+    }
+    if (!e)
+        *out = (struct limits_page){all_limit(s), found.rows, found.count, more};
     return e;
 }
 

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- lanes.lua - lanes and limits as people see them.
 -- ARGV: 'list', name after which, how many (at most 64); 'one', name; 'meter', name, of how many minutes; 'bounds', lane, tenant, site; 'limits', scope
--- ('tenants', 'sites' or 'hooks'), name after which, how many. Reply: {R_OK, ...}, {R_NONE}
+-- ('tenants', 'sites' or 'hooks'), name after which, how many, whether that one comes too. Reply: {R_OK, ...}, {R_NONE}
 local function view(name)
     local l = M.lane(name)
     local w, til = M.waiting(l)
@@ -33,8 +33,8 @@ end
 local function all()
     return {'', M.active_max(), 0, 0, 1, call('ZCARD', P .. 's:3')}
 end
-local function names(key, after, most)
-    return call('ZRANGEBYLEX', P .. key, after == '' and '-' or '(' .. after, '+', 'LIMIT', 0, most)
+local function names(key, after, most, with)
+    return call('ZRANGEBYLEX', P .. key, after == '' and '-' or (with and '[' or '(') .. after, '+', 'LIMIT', 0, most)
 end
 if A[1] == 'one' then
     return M.lane(A[2]) and {R_OK, view(A[2])} or {R_NONE}
@@ -75,7 +75,7 @@ if A[1] == 'list' then
     return reply
 end
 reply[2] = all()
-for _, name in ipairs(names(A[2], A[3], N(A[4]))) do
+for _, name in ipairs(names(A[2], A[3], N(A[4]), A[5] == '1')) do
     reply[#reply + 1] = (A[2] == 'tenants' and tenant or A[2] == 'sites' and site or hook)(name)
 end
 return reply
