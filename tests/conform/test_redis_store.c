@@ -2,6 +2,7 @@
  * changes nothing, a broken index is mended, records never run ahead of the cursor. */
 #include "../lib/scenario.h"
 
+#include "store/redis/inside.h"
 #include "store/thread.h"
 #include "store/together.h"
 
@@ -12,7 +13,7 @@
 
 /* ---- asking the server itself ---- */
 
-static struct reply said;
+static struct reply heard;
 
 static void ask(const char *const *words)
 {
@@ -24,7 +25,7 @@ static void ask(const char *const *words)
         n++;
     }
     w->f = (struct fault){0};
-    if (link_ask(p->watch, spans, n, w->a, &said, &w->f))
+    if (link_ask(p->watch, spans, n, w->a, &heard, &w->f))
         fail_msg("%s: %s", words[0], w->f.words);
 }
 #define ASK(...) ask((const char *const[]){__VA_ARGS__, NULL})
@@ -81,10 +82,10 @@ static void open_page(struct link *link, const char *node, char time[24], char m
     const struct span args[] = {span_of(at),   {conf, sizeof conf}, SPAN(""),
                                 span_of(node), SPAN("1"),           SPAN("1"),
                                 span_of(time), span_of(member)};
-    assert_int_equal(link_run(link, SCRIPT_OPEN, args, 8, w->a, &said, &w->f), E_OK);
-    assert_int_equal(reply_number(&said, 0), 0);
-    span_copy(reply_text(&said, 3), time, 24);
-    span_copy(reply_text(&said, 4), member, 64);
+    assert_int_equal(link_run(link, SCRIPT_OPEN, args, 8, w->a, &heard, &w->f), E_OK);
+    assert_int_equal(reply_number(&heard, 0), 0);
+    span_copy(reply_text(&heard, 3), time, 24);
+    span_copy(reply_text(&heard, 4), member, 64);
 }
 
 static void a_restart_gives_back_all_that_was_its_own_whatever_others_do_meanwhile(void **state)
@@ -174,7 +175,7 @@ static void the_same_call_again_gives_the_same_answer_and_happens_once(void **st
     assert_int_equal(commit_batch(&l, 0, 0, 3), E_OK);
     finish(&l, FAILURE_NETWORK);
     ASK("HGET", "fulmar:{q}:last", "node");
-    struct span last = said.text;
+    struct span last = heard.text;
     assert_true(last.n > 0);
     /* Word for word what the link sends when it was cut: the script, and the number of the call. */
     char number[64], at[24];
@@ -192,15 +193,15 @@ static void the_same_call_again_gives_the_same_answer_and_happens_once(void **st
         link_new(&link, &(struct link_config){.url = span_of(p->server.url), .name = SPAN("q")},
                  &w->f),
         E_OK);
-    assert_int_equal(link_run(link, SCRIPT_FINISH, args, 24, w->a, &said, &w->f), E_OK);
-    assert_int_equal(reply_number(&said, 0), 0);
-    assert_int_equal(reply_number(&said, 1), JOB_SCHEDULED);
-    assert_int_equal(reply_number(&said, 2), view(id).run_at_ms - w->now);
+    assert_int_equal(link_run(link, SCRIPT_FINISH, args, 24, w->a, &heard, &w->f), E_OK);
+    assert_int_equal(reply_number(&heard, 0), 0);
+    assert_int_equal(reply_number(&heard, 1), JOB_SCHEDULED);
+    assert_int_equal(reply_number(&heard, 2), view(id).run_at_ms - w->now);
     same_look(before, look());
     /* Under another number it is another call, and the lease is gone. */
     args[2] = SPAN("1.999");
-    assert_int_equal(link_run(link, SCRIPT_FINISH, args, 24, w->a, &said, &w->f), E_OK);
-    assert_int_equal(reply_number(&said, 0), 2);
+    assert_int_equal(link_run(link, SCRIPT_FINISH, args, 24, w->a, &heard, &w->f), E_OK);
+    assert_int_equal(reply_number(&heard, 0), 2);
     same_look(before, look());
     link_free(&link);
 }
@@ -241,9 +242,9 @@ static void what_is_kept_to_answer_again_is_short_and_answers_whole(void **state
     assert_true(asked[0].answered && asked[1].answered);
     assert_string_equal(asked[0].out.lease.id, l.id);
     ASK("HGET", "fulmar:{q}:last", "node");
-    assert_in_range(said.text.n, 1, 1000);
+    assert_in_range(heard.text.n, 1, 1000);
     char number[64], conf[17 * 8] = {0};
-    span_copy(span_cut(said.text, 0, span_find_char(said.text, '|')), number, sizeof number);
+    span_copy(span_cut(heard.text, 0, span_find_char(heard.text, '|')), number, sizeof number);
     struct span args[4] = {SPAN(""), {conf, sizeof conf}, span_of(number), SPAN("node")};
     struct redis_place *p = w->place;
     struct link *link = NULL;
@@ -251,8 +252,8 @@ static void what_is_kept_to_answer_again_is_short_and_answers_whole(void **state
         link_new(&link, &(struct link_config){.url = span_of(p->server.url), .name = SPAN("q")},
                  &w->f),
         E_OK);
-    assert_int_equal(link_run(link, SCRIPT_TURN, args, 4, w->a, &said, &w->f), E_OK);
-    const struct reply *again = reply_list(reply_list(&said, 1), 1);
+    assert_int_equal(link_run(link, SCRIPT_TURN, args, 4, w->a, &heard, &w->f), E_OK);
+    const struct reply *again = reply_list(reply_list(&heard, 1), 1);
     assert_true(span_eq(reply_text(again, 0), span_of(l.id)));
     assert_true(span_find(reply_text(again, SPEC), job.spec) < reply_text(again, SPEC).n);
     assert_true(span_eq(reply_text(again, CURSOR), brings.cursor));
@@ -275,7 +276,7 @@ static void somebody_elses_data_in_what_all_jobs_use_is_named_and_not_touched(vo
             fail_msg("%s: %s", key, f.words);
         assert_int_equal(e, E_STORE);
         ASK("SCARD", key);
-        assert_int_equal(said.number, 1);
+        assert_int_equal(heard.number, 1);
         ASK("DEL", key);
         reopen();
     }
@@ -301,7 +302,31 @@ static void somebody_elses_data_under_a_job_that_is_looked_past_holds_up_nobody(
     assert_int_equal(reserve_as(&little, &l), E_OK);
     assert_string_equal(l.id, ids[2]);
     ASK("SCARD", key);
-    assert_int_equal(said.number, 1);
+    assert_int_equal(heard.number, 1);
+}
+
+/* Nothing of them is made up: what is not there, or is not one of them, is empty. */
+static void texts_of_a_job_that_are_cut_short_are_empty(void **state)
+{
+    (void)state;
+    const char *const broken[] = {"", "x", "1:x5:po", "1:x5:posts", "1:x99:posts"};
+    struct accept_args args = job_args(new_id(), "x/normal");
+    accept_args(&args);
+    const char *key = arena_fmt(w->ids, "fulmar:{q}:p:%s", args.id.p);
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        struct span texts[FIXED_TEXTS];
+        memset(texts, 0x5a, sizeof texts);
+        fixed_read(span_of(broken[i]), texts);
+        for (int t = i == 3 ? 2 : 1; t < FIXED_TEXTS; t++)
+            assert_int_equal(texts[t].n, 0);
+        ASK("SET", key, broken[i]);
+        struct job_view v = view(args.id.p);
+        assert_int_equal(v.target.n + v.spec.n, 0);
+    }
+    struct lease l;
+    struct reserve_args any = {.needs = NEEDS_PAGE, .random = 5};
+    assert_int_equal(reserve_as(&any, &l), E_OK);
+    assert_int_equal(l.target.n + l.spec.n, 0);
 }
 
 static void a_lease_whose_reply_was_lost_is_given_again(void **state)
@@ -636,7 +661,7 @@ static void a_queue_of_a_newer_version_is_left_alone(void **state)
     ASK("HSET", "fulmar:{q}:meta", "schema", "1");
 }
 
-/* The clocks of nodes differ; a hold lasts as long as was said, by the server's. */
+/* The clocks of nodes differ; a hold lasts as long as was heard, by the server's. */
 static void a_hold_lasts_as_long_whatever_the_clock_of_the_node_says(void **state)
 {
     (void)state;
@@ -669,7 +694,7 @@ static void time_of_the_server_goes_back_a_little_unseen_and_a_lot_openly(void *
     assert_true(first > 1600000000000); /* not what the caller says */
     ASK("HGET", "fulmar:{clock}:meta", "hw");
     int64_t mark = 0;
-    assert_true(span_int(said.text, &mark));
+    assert_true(span_int(heard.text, &mark));
     ASK("HSET", "fulmar:{clock}:meta", "hw", arena_fmt(w->a, "%lld", (long long)(mark + 1500)));
     id = accept_job();
     assert_true(view(id).created_ms >= mark + 1500); /* it stands still until it is there */
@@ -685,7 +710,7 @@ static void time_of_the_server_goes_back_a_little_unseen_and_a_lot_openly(void *
 static int64_t due_in(const char *index)
 {
     ASK("ZCARD", arena_fmt(w->a, "fulmar:{q}:%s", index));
-    return said.number;
+    return heard.number;
 }
 
 static void tend_once(void)
@@ -754,6 +779,7 @@ int main(void)
         S(what_is_kept_to_answer_again_is_short_and_answers_whole),
         S(somebody_elses_data_in_what_all_jobs_use_is_named_and_not_touched),
         S(somebody_elses_data_under_a_job_that_is_looked_past_holds_up_nobody),
+        S(texts_of_a_job_that_are_cut_short_are_empty),
         S(a_lease_whose_reply_was_lost_is_given_again),
         S(delays_are_those_of_the_embedded_store),
         S(without_an_archive_a_batch_with_records_is_refused_and_one_without_is_not),

@@ -22,10 +22,11 @@ static void fixed_write(const struct accept_args *a, struct buf *out)
 
 void fixed_read(struct span text, struct span out[FIXED_TEXTS])
 {
+    for (int i = 0; i < FIXED_TEXTS; i++)
+        out[i] = SPAN("");
     for (int i = 0; i < FIXED_TEXTS; i++) {
         int64_t n = 0;
         size_t colon = span_find_char(text, ':');
-        out[i] = SPAN("");
         if (!span_int(span_cut(text, 0, colon), &n) || n < 0 || (size_t)n > text.n - colon - 1)
             return;
         out[i] = span_cut(text, colon + 1, (size_t)n);
