@@ -2,7 +2,7 @@
 
 #include "base/need.h"
 
-enum { MARGIN_PART = 3 };
+enum { MARGIN_PART = 3, PATIENCE_LEAST_MS = 3000 };
 
 void fence_start(struct fence *f, mono asked, int64_t lease_ms)
 {
@@ -25,4 +25,11 @@ int64_t fence_grace_ms(const struct fence *f, int64_t grace_ms, mono now)
 {
     int64_t left = mono_left(mono_add(f->asked, f->lease_ms), now);
     return left < grace_ms ? left : grace_ms;
+}
+
+int64_t fence_patience_ms(int64_t lease_ms)
+{
+    int64_t patience =
+        lease_ms * 3 / 10; /* it is renewed each third, and told to stop by two thirds */
+    return patience > PATIENCE_LEAST_MS ? patience : PATIENCE_LEAST_MS;
 }

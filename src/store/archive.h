@@ -26,6 +26,9 @@ enum { ARCHIVE_COPY_BYTES = 64 * 1024 }; /* where both ways take as long: bench/
 struct archive_config {
     struct span url; /* "postgresql://…", as libpq reads it; hosts are tried in their order */
     int64_t connect_ms, statement_ms; /* for each host; 0: as configured there, at most 10 s */
+    /* It says nothing for so long, a third of it to connect: then it is away, whatever is configured. At most 15 s; 0: as
+     * above. */
+    int64_t patience_ms;
     int64_t copy_bytes; /* batches from so many bytes on go by COPY; 0: ARCHIVE_COPY_BYTES */
 };
 /* Connects, makes or upgrades the tables (under an advisory lock: several nodes may start at

@@ -1,5 +1,6 @@
 #include "store/shared.h"
 
+#include "core/fence.h"
 #include "os/clock.h"
 #include "os/secret.h"
 #include "store/absent.h"
@@ -90,7 +91,8 @@ static err start_marker(struct shared *s, struct fault *f)
 /* What an attempt that failed had opened is closed again. */
 static err join(struct shared *s, wall now, bool *out_passes, struct fault *f)
 {
-    struct archive_config archive = {.url = span_of(s->config.archive)};
+    struct archive_config archive = {.url = span_of(s->config.archive),
+                                     .patience_ms = fence_patience_ms(s->limits.lease_ms)};
     err e = check_redis(s, out_passes, f);
     if (e)
         return e;

@@ -6,6 +6,7 @@
 #include "os/clock.h"
 #include "store/thread.h"
 
+#include <signal.h>
 #include <string.h>
 
 static struct archive *archive;
@@ -287,6 +288,108 @@ static void the_thread_of_the_store_works_on_a_shared_queue(void **state)
     assert_int_equal(state_of(id), JOB_READY); /* its node has started anew */
 }
 
+/* ---- a PostgreSQL that says nothing ---- */
+
+/* The first process and those of its connections. */
+static void signal_postgres(int signum)
+{
+    const struct postgres *p = postgres_of_group();
+    static char pids[1024]; /* that were stopped */
+    if (signum == SIGSTOP &&
+        !postgres_ask(p, "SELECT string_agg(pid::text,' ') FROM pg_stat_activity", pids,
+                      sizeof pids))
+        fail_msg("its processes are not known");
+    char *rest = pids;
+    for (long pid = strtol(rest, &rest, 10); pid > 0; pid = strtol(rest, &rest, 10))
+        (void)kill((pid_t)pid, signum);
+    assert_int_equal(kill(p->pid, signum), 0);
+}
+
+static bool beaten, committed;
+static void on_beat(struct store_op *op)
+{
+    (void)op;
+    beaten = true;
+}
+static void on_commit(struct store_op *op)
+{
+    (void)op;
+    committed = true;
+}
+
+/* A page that it does not take holds up no heartbeat until the lease of this job, and of others, is over. */
+static void a_silent_archive_holds_up_no_heartbeat_for_too_long(void **state)
+{
+    (void)state;
+    enum { LEASE_MS = 12000 };
+    if (!postgres_of_group())
+        skip();
+    struct redis_place *p = w->place;
+    struct store_thread *t;
+    struct outlook o;
+    int64_t last;
+    archive_close(&archive);
+    w->limits.lease_ms = LEASE_MS;
+    struct shared_config shared = {.queue = p->server.url,
+                                   .archive = postgres_of_group()->url,
+                                   .name = "q",
+                                   .node = "node",
+                                   .insists = true};
+    struct store_thread_config config = {.shared = &shared,
+                                         .state_dir = p->server.dir,
+                                         .limits = w->limits,
+                                         .seed = 7,
+                                         .now = clock_wall,
+                                         .wake = wake};
+    if (store_thread_start(&t, &config, &w->f))
+        fail_msg("%s", w->f.words);
+    const char *id = new_id();
+    struct store_op accept = {.verb = STORE_ACCEPT, .in.accept = job_args(id, "x/normal")};
+    ask_thread(t, &accept);
+    struct store_op reserve = {
+        .verb = STORE_RESERVE,
+        .in.reserve = {.worker = SPAN("w"), .random = 1, .needs = NEEDS_PAGE}};
+    ask_thread(t, &reserve);
+    uint64_t nonce = reserve.out.lease.nonce;
+    struct store_item item = {.kind = ITEM_POST, .id = SPAN("1"), .json = SPAN("{}")};
+    struct store_op commit = {
+        .verb = STORE_COMMIT,
+        .arena = w->a,
+        .on_done = on_commit,
+        .in.commit = {.id = span_of(id), .nonce = nonce, .items = &item, .count = 1}};
+    struct store_op beat = {.verb = STORE_HEARTBEAT,
+                            .arena = w->ids,
+                            .on_done = on_beat,
+                            .in.lease = {span_of(id), nonce}};
+    beaten = committed = false;
+    signal_postgres(SIGSTOP);
+    int64_t began = clock_mono().ms;
+    store_thread_post(t, &commit);
+    store_thread_post(t, &beat);
+    while (!beaten || !committed) {
+        store_thread_collect(t, &o, &last);
+        redis_nap();
+    }
+    int64_t took = clock_mono().ms - began;
+    signal_postgres(SIGCONT);
+    assert_int_equal(beat.result, E_OK);
+    assert_int_equal(commit.result, E_STORE);
+    assert_true(took < LEASE_MS * 2 / 3); /* it is told to stop then */
+    for (err e = E_STORE; e; e = commit.result) {
+        committed = false;
+        store_thread_post(t, &commit);
+        while (!committed) {
+            store_thread_collect(t, &o, &last);
+            redis_nap();
+        }
+    }
+    assert_int_equal(commit.out.commit.added, 1);
+    store_thread_stop(&t);
+    store_close(&w->s);
+    open_both();
+    assert_int_equal(items_count(id), 1);
+}
+
 #define B(name) cmocka_unit_test_setup_teardown(name, set_up_both, tear_down_both)
 
 int main(void)
@@ -298,6 +401,7 @@ int main(void)
         B(a_dead_job_is_repaired_with_what_its_evidence_gives),
         B(what_is_deleted_leaves_the_archive_too_also_over_a_crash),
         B(the_thread_of_the_store_works_on_a_shared_queue),
+        B(a_silent_archive_holds_up_no_heartbeat_for_too_long),
     };
     maker = &store_makers[1];
     return cmocka_run_group_tests(tests, postgres_group_start, postgres_group_stop);

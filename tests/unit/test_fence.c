@@ -74,6 +74,21 @@ static void no_job_outlives_its_lease(void **state)
     }
 }
 
+/* Also one that was due just when the store's thread began to wait. */
+static void a_heartbeat_behind_a_silent_server_comes_in_time(void **state)
+{
+    (void)state;
+    for (int64_t lease = 10000; lease < 1000000; lease = lease * 7 / 5) {
+        struct fence f;
+        fence_start(&f, at(0), lease);
+        int64_t beat = lease / 3, heard = beat + fence_patience_ms(lease);
+        assert_true(heard < fence_left_ms(&f, at(0)));
+        assert_true(fence_patience_ms(lease) > lease / 4);
+    }
+    assert_int_equal(fence_patience_ms(30000), 9000);
+    assert_int_equal(fence_patience_ms(1000), 3000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -82,6 +97,7 @@ int main(void)
         cmocka_unit_test(an_answer_after_the_end_renews),
         cmocka_unit_test(no_grace_goes_beyond_the_lease),
         cmocka_unit_test(no_job_outlives_its_lease),
+        cmocka_unit_test(a_heartbeat_behind_a_silent_server_comes_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

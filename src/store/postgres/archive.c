@@ -6,7 +6,8 @@
 err archive_open(struct archive **out, const struct archive_config *config, struct fault *f)
 {
     struct archive *a = heap_new_of(struct archive);
-    struct pg_config pg = {config->url, config->connect_ms, config->statement_ms};
+    struct pg_config pg = {config->url, config->connect_ms, config->statement_ms,
+                           config->patience_ms};
     a->schema = (struct schema_wanted){.steps = schema_steps, .count = schema_step_count};
     a->copy_from = config->copy_bytes > 0 ? (size_t)config->copy_bytes : ARCHIVE_COPY_BYTES;
     err e = pg_new(&a->pg, &pg, f);

@@ -38,6 +38,7 @@ struct pg {
     size_t host_count;
     char server[80]; /* the host it is connected with, or tried last; for words */
     int64_t connect_ms, statement_ms, wait_ms; /* wait_ms: for an answer, on this connection */
+    int64_t statement_most_ms, margin_ms;
     pg_work *on_connect;
     void *on_connect_ctx;
 
@@ -146,6 +147,17 @@ static int64_t configured_connect_ms(const struct pg *p)
     return seconds < PG_WAIT_MS / 1000 ? seconds * 1000 : PG_WAIT_MS;
 }
 
+static void take_patience(struct pg *p, int64_t patience_ms)
+{
+    int64_t connect = patience_ms / 3, margin = connect / 3,
+            statement = patience_ms - connect - margin;
+    if (patience_ms <= 0)
+        return;
+    p->connect_ms = p->connect_ms < connect ? p->connect_ms : connect;
+    p->margin_ms = p->margin_ms < margin ? p->margin_ms : margin;
+    p->statement_most_ms = p->statement_most_ms < statement ? p->statement_most_ms : statement;
+}
+
 err pg_new(struct pg **out, const struct pg_config *config, struct fault *f)
 {
     struct pg *p = heap_new_of(struct pg);
@@ -158,6 +170,9 @@ err pg_new(struct pg **out, const struct pg_config *config, struct fault *f)
     }
     p->connect_ms = config->connect_ms > 0 ? config->connect_ms : configured_connect_ms(p);
     p->statement_ms = config->statement_ms;
+    p->statement_most_ms = PG_WAIT_MS;
+    p->margin_ms = PG_MARGIN_MS;
+    take_patience(p, config->patience_ms);
     *out = p;
     return E_OK;
 }
@@ -398,11 +413,11 @@ static err check_server(struct pg *p, struct fault *f)
 static err set_limits(struct pg *p, struct fault *f)
 {
     struct pg_rows *rows;
-    p->wait_ms = (p->statement_ms > 0 ? p->statement_ms : PG_WAIT_MS) + PG_MARGIN_MS;
-    err e = pg_ask(p, SQL_SESSION, &rows, f, PG_I(p->statement_ms), PG_I(PG_WAIT_MS));
+    p->wait_ms = (p->statement_ms > 0 ? p->statement_ms : p->statement_most_ms) + p->margin_ms;
+    err e = pg_ask(p, SQL_SESSION, &rows, f, PG_I(p->statement_ms), PG_I(p->statement_most_ms));
     if (e)
         return e;
-    p->wait_ms = pg_int(rows, 0, 0) + PG_MARGIN_MS;
+    p->wait_ms = pg_int(rows, 0, 0) + p->margin_ms;
     pg_end(rows);
     return E_OK;
 }

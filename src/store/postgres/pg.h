@@ -8,8 +8,8 @@
  * words say so. Everything else is by the table in sqlstate.h.
  *
  * Every wait has a deadline: connect_ms for each host of the address, and for a statement
- * statement_ms on the server and PG_MARGIN_MS more here, for a server that is gone or stands
- * still. After a failed attempt to connect the next is made when its pause is over (100 ms
+ * statement_ms on the server and PG_MARGIN_MS more here (less when patience_ms is short), for a server that is
+ * gone or stands still. After a failed attempt to connect the next is made when its pause is over (100 ms
  * doubling to 5 s), calls meanwhile fail at once.
  *
  * Words never hold a password, nor what libpq says of an address it cannot read. */
@@ -28,6 +28,8 @@ struct pg_config {
     struct span url;
     /* 0: as configured in the address, at most PG_WAIT_MS, or 3 s; there */
     int64_t connect_ms, statement_ms;
+    int64_t
+        patience_ms; /* at most so long for both together, see archive.h; 0: no other limit */
 };
 /* Reads the address, E_CONFIG with what is wrong; does not connect. */
 MUST_USE err pg_new(struct pg **out, const struct pg_config *config, struct fault *f);
