@@ -14,7 +14,9 @@ enum unique_decision unique_decide(enum unique_mode mode, const struct unique_fa
     case UNIQUE_REJECT:
         return UNIQUE_REFUSE;
     case UNIQUE_REPLACE_PENDING:
-        return runs ? UNIQUE_EXISTING : UNIQUE_REPLACE;
+        if (runs)
+            return UNIQUE_EXISTING;
+        return facts->successor ? UNIQUE_REPLACE_BOTH : UNIQUE_REPLACE;
     case UNIQUE_RUN_AFTER_ACTIVE:
         if (!runs)
             return UNIQUE_EXISTING;

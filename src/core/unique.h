@@ -23,6 +23,7 @@ enum unique_decision {
     UNIQUE_REPLACE,       /* cancel the waiting one and accept, in one transaction */
     UNIQUE_ACCEPT_AFTER,  /* accept it blocked until the running one has ended */
     UNIQUE_REPLACE_AFTER, /* likewise, and cancel the one that waits for that */
+    UNIQUE_REPLACE_BOTH, /* cancel the one that waits to be tried again and the one behind it, and accept */
 };
 enum unique_decision unique_decide(enum unique_mode mode, const struct unique_facts *facts);
 

@@ -330,6 +330,56 @@ static void s42_who_takes_the_place_of_equal_work_does_it_itself(void **state)
     assert_int_equal(state_of(second), JOB_SUCCEEDED);
 }
 
+/* The one that runs is to be tried again, another one waits for it to end: who takes its place takes both. */
+static void s42_the_newest_request_stands_also_when_one_waits_behind_the_other(void **state)
+{
+    (void)state;
+    struct accept_args args = with_key(UNIQUE_REPLACE_PENDING);
+    const char *first = args.id.p;
+    accept_args(&args);
+    struct lease l = start_next();
+    args = with_key(UNIQUE_RUN_AFTER_ACTIVE);
+    const char *behind = args.id.p;
+    assert_int_equal(accept_args(&args).state, JOB_BLOCKED);
+    assert_int_equal(finish(&l, FAILURE_NETWORK).state, JOB_SCHEDULED);
+    args = with_key(UNIQUE_REPLACE_PENDING);
+    const char *newest = args.id.p;
+    assert_int_equal(accept_args(&args).state, JOB_READY);
+    assert_int_equal(state_of(first), JOB_CANCELLED);
+    assert_int_equal(state_of(behind), JOB_CANCELLED);
+    l = start_next();
+    assert_string_equal(l.id, newest);
+    assert_true(has_none());
+    finish(&l, FAILURE_NONE);
+    args = with_key(UNIQUE_REJECT);
+    accept_args(&args);
+}
+
+/* Of a result that was handed on: it is as old as when it was read, not as when the last one got it. */
+static void a_result_is_as_old_as_when_it_was_read(void **state)
+{
+    (void)state;
+    struct accept_args args = job_args(new_id(), "x/normal");
+    const char *first = args.id.p;
+    args.work = 9;
+    accept_args(&args);
+    struct lease l = start_next();
+    finish(&l, FAILURE_NONE);
+    w->now += 40 * MINUTE;
+    args.max_age_ms = HOUR;
+    args.id = span_of(new_id());
+    assert_int_equal(accept_args(&args).source, SOURCE_CACHE);
+    w->now += 10 * MINUTE;
+    args.id = span_of(new_id());
+    assert_int_equal(accept_args(&args).source, SOURCE_CACHE);
+    struct job_view v = view(args.id.p);
+    assert_int_equal(v.result_age_ms, 50 * MINUTE);
+    assert_true(span_is(v.from_job, first));
+    w->now += 20 * MINUTE;
+    args.id = span_of(new_id());
+    assert_int_equal(accept_args(&args).state, JOB_READY);
+}
+
 /* ---- S70: the store is told other times than pass ---- */
 
 static void
@@ -410,6 +460,8 @@ static const struct CMUnitTest tests[] = {
     S(s41_retries_take_a_fifth_of_the_starts_and_a_floor_and_the_rest_waits),
     S(s42_a_unique_key_has_one_live_job_and_each_ending_frees_it),
     S(s42_who_takes_the_place_of_equal_work_does_it_itself),
+    S(s42_the_newest_request_stands_also_when_one_waits_behind_the_other),
+    S(a_result_is_as_old_as_when_it_was_read),
     S(s70_a_clock_that_is_set_revives_no_lease_ends_none_early_and_lets_no_more_start),
     S(s70_a_lane_that_was_open_is_not_before_its_time),
     S(s70_a_lane_that_time_closed_again_is_announced),

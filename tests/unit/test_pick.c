@@ -290,6 +290,11 @@ static void equal_work_follows_the_mode(void **state)
         assert_int_equal(unique_decide(rows[i].mode, &facts), rows[i].runs);
         facts.successor = true;
         assert_int_equal(unique_decide(rows[i].mode, &facts), rows[i].runs_with_successor);
+        facts.state =
+            JOB_SCHEDULED; /* it failed, is to be tried again, and one waits for it to end */
+        assert_int_equal(unique_decide(rows[i].mode, &facts),
+                         rows[i].mode == UNIQUE_REPLACE_PENDING ? UNIQUE_REPLACE_BOTH
+                                                                : rows[i].waits);
     }
 }
 

@@ -90,6 +90,16 @@ static err decide_unique(struct store *s, struct accepting *t, struct fault *f)
     return E_OK;
 }
 
+static bool replaces_live(const struct accepting *t)
+{
+    return t->unique == UNIQUE_REPLACE || t->unique == UNIQUE_REPLACE_BOTH;
+}
+
+static bool replaces_successor(const struct accepting *t)
+{
+    return t->unique == UNIQUE_REPLACE_AFTER || t->unique == UNIQUE_REPLACE_BOTH;
+}
+
 /* The site cannot be read now, as far as anybody knows. */
 static bool is_failing(const struct store *s, struct span lane, wall now)
 {
@@ -113,7 +123,7 @@ static err decide_reuse(struct store *s, struct accepting *t, wall now, struct f
         e = db_step(q, f);
         if (!e) {
             answer.exists = true;
-            answer.age_ms = now.ms - db_int(q, 2);
+            answer.age_ms = now.ms - db_int(q, 1); /* of who read it, whoever has it since */
             t->from = db_int(q, 0);
         }
         db_end(q);
@@ -131,8 +141,8 @@ static err decide_reuse(struct store *s, struct accepting *t, wall now, struct f
     if (e)
         return e;
     e = db_step(q, f);
-    bool replaced = !e && t->unique == UNIQUE_REPLACE &&
-                    db_int(q, 0) == t->live.seq; /* it brings nothing */
+    bool replaced =
+        !e && replaces_live(t) && db_int(q, 0) == t->live.seq; /* it brings nothing */
     if (!e && !replaced) {
         t->waits_on = db_int(q, 0);
         t->waits_how = WAITS_SHARE;
@@ -202,10 +212,11 @@ static err find_last(struct store *s, const struct store_lane *l, struct job_row
     return e;
 }
 
-static bool takes_place(const struct accepting *t, const struct store_lane *l)
+/* Jobs of the lane whose places it takes. */
+static int64_t takes_places(const struct accepting *t, const struct store_lane *l)
 {
-    return (t->unique == UNIQUE_REPLACE && t->live.lane == l) ||
-           (t->unique == UNIQUE_REPLACE_AFTER && t->successor.lane == l);
+    return (replaces_live(t) && t->live.lane == l) +
+           (replaces_successor(t) && t->successor.lane == l);
 }
 
 /* A lane that is full takes a job only in the place of another one. */
@@ -216,7 +227,7 @@ static err check_depth(struct store *s, struct accepting *t, wall now, struct fa
     if (!l || t->answered)
         return E_OK;
     struct lane_settings set = lanes_settings(s, l);
-    if (!set.depth || waiting_in(l) - takes_place(t, l) < set.depth)
+    if (!set.depth || waiting_in(l) - takes_places(t, l) < set.depth)
         return E_OK;
     int64_t at = a->run_at_ms > 0 ? a->run_at_ms : now.ms;
     bool ready = !a->held && !t->waits_on && !s->batching && at <= run_clock_ms(s, 0, now);
@@ -290,10 +301,10 @@ static err replace(struct store *s, const struct accepting *t, wall now, struct 
 {
     const struct span why = SPAN("a newer request took its place");
     err e = E_OK;
-    if (t->unique == UNIQUE_REPLACE)
-        e = job_end_waiting(s, &t->live, JOB_ON_CANCEL, why, now, f);
-    else if (t->unique == UNIQUE_REPLACE_AFTER)
+    if (replaces_successor(t)) /* first: it would be let go on by the end of the other one */
         e = job_end_waiting(s, &t->successor, JOB_ON_CANCEL, why, now, f);
+    if (!e && replaces_live(t))
+        e = job_end_waiting(s, &t->live, JOB_ON_CANCEL, why, now, f);
     if (!e && t->drops)
         e = job_end_waiting(s, &t->last, JOB_ON_CANCEL, SPAN(ACCEPT_DROPPED), now, f);
     return e;

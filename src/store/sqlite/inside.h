@@ -267,7 +267,7 @@ MUST_USE err waits_settle(struct store *s, int64_t leader, wall now, int64_t *co
                           struct fault *f);
 /* Goes on with what waits_settle() left over, at most so much in a call. */
 MUST_USE err waits_settle_rest(struct store *s, wall now, int64_t *count, struct fault *f);
-/* Ends job `r`, which has no lease, with the result of the job that SQL_FROM or SQL_ANSWER found. */
+/* Ends job `r`, which has no lease, with the result of the job that SQL_FROM found. */
 MUST_USE err waits_answer(struct store *s, const struct job_row *r, struct query *from,
                           enum store_source source, wall now, struct fault *f);
 

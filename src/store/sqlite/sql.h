@@ -216,9 +216,8 @@
                     " AND unique_key IS NOT NULL AND state<=3")                                \
     X(SQL_LIVE_WORK, "SELECT seq FROM jobs INDEXED BY jobs_work WHERE work=?1 AND state<=3 AND work IS NOT NULL" \
                      " AND waits_on IS NULL AND run_at<9007199254740991 ORDER BY seq LIMIT 1")   \
-    X(SQL_ANSWER, "SELECT seq,id,finished_at,have,users,verdict,end_reason,report,next_batch,shared_from,rejected,conflicts,filtered" \
-                  " FROM jobs INDEXED BY jobs_answer WHERE work=?1 AND state=4 AND work IS NOT NULL" \
-                  " ORDER BY finished_at DESC LIMIT 1")                                        \
+    X(SQL_ANSWER, "SELECT o.seq,o.finished_at FROM jobs a INDEXED BY jobs_answer JOIN jobs o ON o.seq=coalesce(a.shared_from,a.seq)" \
+                  " WHERE a.work=?1 AND a.state=4 AND a.work IS NOT NULL ORDER BY a.finished_at DESC LIMIT 1") \
     X(SQL_FROM, "SELECT seq,id,finished_at,have,users,verdict,end_reason,report,next_batch,shared_from,rejected,conflicts,filtered" \
                 " FROM jobs WHERE seq=?1")                                                     \
     X(SQL_ACCEPT, "INSERT INTO jobs(id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at," \

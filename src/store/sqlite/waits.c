@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/need.h"
 
-/* Columns of SQL_FROM and SQL_ANSWER. */
+/* Columns of SQL_FROM. */
 enum {
     FROM_SEQ,
     FROM_ID,

@@ -13,9 +13,11 @@ local function live_of(tenant, unique, blocked)
     end
     return M.live(tenant, unique, blocked)
 end
+-- Of who read it: the one who has it since did not make it younger.
 local function latest_answer(work)
     local top = call('ZREVRANGE', P .. 'wa:' .. work, 0, 0)[1]
     local j = top and M.job(top)
+    j = j and j.sf ~= '' and M.job(j.sf) or j
     return j and j.st == SUCCEEDED and j or nil
 end
 local DROPPED = 'its lane was full, and a job that starts before it came'
@@ -31,7 +33,7 @@ local function ends_by(mode, live, successor, accepted)
     if mode < 2 or runs ~= (mode == 3) then
         return ended_by(LOST, live.id)
     end
-    local other = mode == 2 and live or successor
+    local other = successor or mode == 2 and live
     return other and other.ca > accepted and ended_by(REPLACED, other.id) or nil
 end
 -- lane_priority() in core/lane.c
@@ -42,6 +44,7 @@ end
 -- nobody. Whether it is not taken.
 local function is_too_deep(a, plan, l)
     local ra, less = N(a[14]) > 0 and N(a[14]) or now, plan.replaces and plan.replaces.ln == a[6] and 1 or 0
+    less = less + (plan.behind and plan.behind.ln == a[6] and 1 or 0)
     if not l or plan.answer or not M.is_deep(l, less - (ahead.deep[a[6]] or 0)) then
         return false
     end
@@ -109,7 +112,7 @@ function M.plan(a)
         elseif live and (mode == 0 or (mode == 2 and runs) or (mode == 3 and not runs)) then
             return nil, {R_OK, live.id, 0, 1, live.st, 0}
         elseif live and mode == 2 then
-            plan.replaces = live
+            plan.replaces, plan.behind = live, successor
         elseif live then
             plan.leader, plan.how, plan.replaces = live, WAITS_AFTER, successor
         end
@@ -164,9 +167,9 @@ function M.words_of(packed)
 end
 -- It will come in: those behind it are looked at as if it were there.
 function M.foresee(a, plan)
-    local key, gone = a[2] .. '\n' .. a[21], plan.replaces
+    local key = a[2] .. '\n' .. a[21]
     ahead.ids[a[1]] = true
-    if gone then
+    for _, gone in pairs({plan.replaces, plan.behind}) do
         (gone.st == BLOCKED and ahead.blocked or ahead.live)[key] = false
         ahead.jobs = ahead.jobs - 1
         ahead.deep[gone.ln] = (ahead.deep[gone.ln] or 0) - 1
@@ -189,6 +192,9 @@ end
 local function make(a, plan)
     local id, accepted = a[1], plan.accepted
     local l = M.lane_want(a[6], {te = a[2], si = a[3], cl = N(a[4]), th = a[5]})
+    if plan.behind then -- first: it would be let go on by the end of the other one
+        M.end_waiting(plan.behind, CANCELLED, {'a newer request took its place', '"a newer request took its place"'})
+    end
     if plan.replaces then
         M.end_waiting(plan.replaces, CANCELLED, {'a newer request took its place', '"a newer request took its place"'})
     end
@@ -239,7 +245,7 @@ local function look_at(a)
     if plan.leader then
         call('ZCARD', P .. 'wt:' .. plan.leader.id)
     end
-    for _, j in pairs({plan.replaces, plan.drops, (plan.answer or plan.ends) and {id = a[1], ln = a[6]}}) do
+    for _, j in pairs({plan.replaces, plan.behind, plan.drops, (plan.answer or plan.ends) and {id = a[1], ln = a[6]}}) do
         M.sound(j, true, true)
     end
     return plan
