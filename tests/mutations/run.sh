@@ -5,6 +5,7 @@
 # A mutant is a file NAME.mutant:
 #   what: in words, as in the design's list where it is from there
 #   tests: programs to run, below tests/
+#   seeds: of sim/sim, so many storms (60); what takes longer than an hour is not found
 #   file: a source, and after it sed commands for it; more files may follow
 # A mutant whose commands change nothing, or that does not compile, is a mistake in the mutant.
 # $1 …: names; without: all.
@@ -15,7 +16,7 @@ tree=out/mutants
 here=tests/mutations
 mkdir -p "$tree"
 bring_up_to_date() { # only what is newer, and with the time of now: it is built again then
-    for part in src tests/conform tests/unit tests/lib tools/scripts.sh Makefile CHANGELOG.md; do
+    for part in src tests/conform tests/unit tests/lib tests/sim tools/scripts.sh Makefile CHANGELOG.md; do
         mkdir -p "$tree/$(dirname "$part")"
         cp -ru "$part" "$tree/$(dirname "$part")/"
     done
@@ -30,7 +31,7 @@ apply() { # MUTANT: 1 when some part of it changes nothing
     : >"$tree/touched"
     while IFS= read -r line; do
         case "$line" in
-        what:* | tests:*) ;;
+        what:* | tests:* | seeds:*) ;;
         file:*)
             [ "$changed" -eq 1 ] || [ -z "$file" ] || return 1
             file=${line#file: } changed=0
@@ -52,10 +53,18 @@ restore() {
         cp "$file" "$tree/$file"
     done <"$tree/touched"
 }
+storm_of() { # LOG ENDED: what a storm found, and which
+    sed -n 's/^BROKEN: //p;s/^\(seed [0-9]*\), .*/(\1)/p' "$1" | tr '\n' ' ' | grep . || echo "ends the program: $2"
+}
 found_by() { # PROGRAMS…: the first test that fails
     local program name ended log=$tree/run.log
     for program in "$@"; do
         ended=0
+        if [ "$program" = sim/sim ]; then
+            timeout 3600 "$tree/out/tests/$program" count="${seeds:-60}" >"$log" 2>&1 || ended=$?
+            [ "$ended" -eq 0 ] || [ "$ended" -eq 124 ] || { echo "$program: $(storm_of "$log" "$ended")"; return 0; }
+            continue
+        fi
         timeout "${TEST_TIMEOUT:-180}" "$tree/out/tests/$program" >"$log" 2>&1 || ended=$?
         if [ "$ended" -ne 0 ]; then
             name=$(grep -m1 '\[  FAILED  \]' "$log" | sed 's/.*\] //')
@@ -82,6 +91,7 @@ for name in "${names[@]}"; do
     mutant=$here/$name.mutant
     read -ra wanted < <(sed -n 's/^tests: //p' "$mutant")
     what=$(sed -n 's/^what: //p' "$mutant")
+    seeds=$(sed -n 's/^seeds: //p' "$mutant")
     if ! apply "$mutant"; then
         result="CHANGES NOTHING"
         survived=$((survived + 1))

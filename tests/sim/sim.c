@@ -46,7 +46,8 @@ static const int64_t CALM_MS = 24 * 60 * (int64_t)MINUTE; /* every job ended by 
 
 enum what {
     SUBMIT, /* a client sends */
-    CANCEL,
+    HEARD,  /* it is answered */
+    HAND,   /* an operator sends */
     ARRIVE, /* a message is at the service */
     FLUSH,  /* the service does what has arrived, as one group */
     TEND,
@@ -64,9 +65,23 @@ enum what {
     CLOCK,
     OUTAGE,
 };
-enum call { ACCEPT, CANCEL_JOB, RESERVE, STARTED, HEARTBEAT, RECORDS, FINISH };
-static const char *const call_names[] = {"accept",    "cancel",  "reserve", "started",
-                                         "heartbeat", "records", "finish"};
+enum call {
+    ACCEPT, /* of clients */
+    BATCH,
+    CANCEL, /* of operators */
+    LANE,
+    MODE,
+    REPLAY,
+    RETRY,
+    RESERVE, /* of nodes */
+    STARTED,
+    HEARTBEAT,
+    RECORDS,
+    FINISH
+};
+static const char *const call_names[] = {"accept",  "batch",     "cancel",  "lane",
+                                         "mode",    "replay",    "retry",   "reserve",
+                                         "started", "heartbeat", "records", "finish"};
 
 struct message {
     enum call call;
@@ -74,11 +89,13 @@ struct message {
     int64_t life, ask; /* of the node that sent it; which question of the worker */
     int64_t sent;
     int64_t job, batch;
+    int64_t try;  /* of a client's request */
+    int64_t kind; /* of what an operator does */
     uint64_t nonce;
     struct watch_ending ending;
     /* the answer */
     err result;
-    bool cancel;
+    bool cancel, wait;
 };
 struct event {
     int64_t at, order;
@@ -117,6 +134,7 @@ struct sim {
     bool flush_set, rude, over;
     int64_t tend_at;
     struct watch watch;
+    bool heard[WATCH_JOBS]; /* what became of its request; that of a batch by its first job */
     char dir[64];
     bool trace;
     char lines[TRACE][LINE];
@@ -238,6 +256,8 @@ static void arrive(struct sim *s, struct message m)
 {
     if (s->inbox_count == sizeof s->inbox / sizeof s->inbox[0])
         return; /* the listen queue is full */
+    if (s->over && (m.call == LANE || m.call == MODE))
+        return; /* what was said in the storm comes too late */
     s->inbox[s->inbox_count++] = m;
     if (!s->flush_set)
         put(s, between(s, 0, 8), FLUSH, m);
@@ -247,9 +267,49 @@ static void arrive(struct sim *s, struct message m)
 /* The plan of a job: what it is good for is drawn from its number and the seed alone. */
 static uint64_t nature(const struct sim *s, int64_t job)
 {
-    char id[ID_TEXT];
-    watch_job_id(&s->watch, job, id);
-    return span_hash(span_of(id), s->seed) % 100;
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64, s->watch.round * WATCH_JOBS + job);
+    return span_hash(span_of(text), s->seed) % 100;
+}
+
+/* Of clients and operators, in words. */
+static void say_asked(struct sim *s, const struct message *m, const char *answer)
+{
+    static const char *const wishes[WISHES] = {"or the one there is", "or nothing",
+                                               "in place of others",  "behind what runs",
+                                               "or a fresh result",   "or a shared result"};
+    static const char *const stops[] = {" by force", " within 10 s", ""};
+    static const char *const acts[LANE_ACTS] = {[LANE_ACT_PAUSE] = "pause",
+                                                [LANE_ACT_RESUME] = "resume",
+                                                [LANE_ACT_CLOSE] = "close",
+                                                [LANE_ACT_OPEN] = "open"};
+    const struct watch_order *o = &s->watch.orders[m->job];
+    switch (m->call) {
+    case ACCEPT:
+        if (o->work == WATCH_NOBODY)
+            say(s, "accept job %" PRId64 ", try %" PRId64 "%s: %s", m->job, m->try,
+                m->nonce == 1 ? "" : ", another body", answer);
+        else
+            say(s, "accept job %" PRId64 ", try %" PRId64 ", work %" PRId64 " %s: %s", m->job,
+                m->try, o->work, wishes[o->wish], answer);
+        return;
+    case CANCEL:
+        say(s, "cancel job %" PRId64 "%s: %s", m->job, stops[m->kind], answer);
+        return;
+    case LANE:
+        say(s, "%s lane %s: %s", acts[m->kind], watch_lane_names[m->job], answer);
+        return;
+    case MODE:
+        say(s, "the service is %s: %s", mode_name((enum store_mode)m->kind), answer);
+        return;
+    case REPLAY:
+        say(s, "replay job %" PRId64 "%s: %s", m->job, m->kind ? "" : " from its beginning",
+            answer);
+        return;
+    default:
+        say(s, "%s batch %" PRId64 ": %s", call_names[m->call], m->batch, answer);
+        return;
+    }
 }
 
 static void serve(struct sim *s, struct message *m)
@@ -259,11 +319,29 @@ static void serve(struct sim *s, struct message *m)
     int64_t now = store_now(s);
     switch (m->call) {
     case ACCEPT:
-        m->result =
-            watch_accept(w, m->job, m->job % WATCH_ASKED, (int)(m->job % 10), m->nonce, now);
+        m->result = watch_accept(w, m->job, m->try, m->nonce, now, &m->wait);
         break;
-    case CANCEL_JOB:
-        m->result = watch_cancel(w, m->job, now, &m->cancel);
+    case BATCH:
+        m->result = watch_batch_make(w, m->batch, m->try, now, &m->wait);
+        break;
+    case CANCEL:
+        m->result =
+            watch_cancel(w, m->job,
+                         (struct watch_stop){.force = m->kind == 0,
+                                             .grace_ms = m->kind == 1 ? 10 * SECOND : 0},
+                         now, &m->cancel);
+        break;
+    case LANE:
+        m->result = watch_lane_act(w, m->job, (enum lane_act)m->kind, now);
+        break;
+    case MODE:
+        m->result = watch_mode(w, (enum store_mode)m->kind, now);
+        break;
+    case REPLAY:
+        m->result = watch_replay(w, m->job, m->kind == 0, now);
+        break;
+    case RETRY:
+        m->result = watch_retry(w, m->batch, (uint64_t)s->order, now);
         break;
     case RESERVE:
         m->result = watch_reserve(w, (uint64_t)below(s, INT32_MAX) << 24 | (uint64_t)s->order,
@@ -285,8 +363,12 @@ static void serve(struct sim *s, struct message *m)
         m->result = watch_finish(w, m->job, m->nonce, m->ending, now);
         break;
     }
-    say(s, "%s job %" PRId64 " batch %" PRId64 " of node %d.%d: %s", call_names[m->call],
-        m->job, m->batch, m->node, m->worker, m->result ? err_text(m->result) : "ok");
+    const char *answer = m->result ? err_text(m->result) : "ok";
+    if (m->call >= RESERVE)
+        say(s, "%s job %" PRId64 " batch %" PRId64 " of node %d.%d: %s", call_names[m->call],
+            m->job, m->batch, m->node, m->worker, answer);
+    else
+        say_asked(s, m, answer);
 }
 
 static void flush(struct sim *s)
@@ -313,10 +395,14 @@ static void flush(struct sim *s)
         return;
     }
     for (size_t i = 0; i < count; i++) {
-        if (s->inbox[i].call == ACCEPT && !s->inbox[i].result)
-            w->seen.jobs[s->inbox[i].job].acknowledged = true;
-        if (s->inbox[i].call > CANCEL_JOB)
-            post(s, ANSWER, s->inbox[i]);
+        const struct message *m = &s->inbox[i];
+        struct watch_job *j = &w->seen.jobs[m->job];
+        if ((m->call == ACCEPT || m->call == BATCH) && !m->result)
+            j->acknowledged = j->exists;
+        if (m->call == ACCEPT || m->call == BATCH)
+            post(s, HEARD, *m);
+        else if (m->call >= RESERVE)
+            post(s, ANSWER, *m);
     }
     look_ahead(s);
     if (s->steps % 64 == 0)
@@ -622,19 +708,22 @@ static void go_on(struct sim *s, int node)
 
 /* ---- clients ---- */
 
-/* Until it is acknowledged the same request comes again; now and then with another body, and refused. */
+/* Until it is answered the same request comes again, with another id; now and then with another body, and refused. */
 static void submit(struct sim *s, const struct message *m)
 {
-    struct message call = {.call = ACCEPT, .job = m->job, .nonce = 1};
-    if (s->watch.seen.jobs[m->job].acknowledged) {
-        if (one_in(s, 4)) {
+    struct message call = {
+        .call = m->call, .job = m->job, .batch = m->batch, .try = m->try, .nonce = 1};
+    struct message next = *m;
+    if (s->heard[m->job]) {
+        if (m->call == ACCEPT && one_in(s, 4) && s->watch.seen.jobs[m->job].acknowledged) {
             call.nonce = 2;
             post(s, ARRIVE, call);
         }
         return;
     }
     post(s, ARRIVE, call);
-    put(s, ANSWER_MS, SUBMIT, *m);
+    next.try++;
+    put(s, ANSWER_MS, SUBMIT, next);
 }
 
 static void step(struct sim *s, const struct event *e)
@@ -644,8 +733,10 @@ static void step(struct sim *s, const struct event *e)
     case SUBMIT:
         submit(s, &m);
         return;
-    case CANCEL:
-        m.call = CANCEL_JOB;
+    case HEARD:
+        s->heard[m.job] |= !m.wait;
+        return;
+    case HAND:
         post(s, ARRIVE, m);
         return;
     case ARRIVE:
@@ -681,15 +772,95 @@ static void step(struct sim *s, const struct event *e)
 
 /* ---- a run ---- */
 
+/* Half of the jobs are about the same as others, which come at about the same time. */
+static struct watch_order draw_order(struct sim *s, int64_t job, int64_t *at)
+{
+    struct watch_order o = {.lane = job % WATCH_ASKED,
+                            .prio = (int)(job % 10),
+                            .work = WATCH_NOBODY,
+                            .keyless = below(s, 8) == 0};
+    if (below(s, 2))
+        return o;
+    o.work = below(s, WATCH_WORKS);
+    o.wish = o.work < WATCH_WORKS / 2       ? (enum watch_wish)below(s, WISH_FRESH)
+             : o.work < WATCH_WORKS * 3 / 4 ? WISH_FRESH
+                                            : WISH_SHARE;
+    *at = o.work * MINUTE + between(s, 0, o.wish == WISH_FRESH ? 5 * MINUTE : MINUTE);
+    return o;
+}
+
+static void plan_batch(struct sim *s, int64_t batch)
+{
+    int64_t first = WATCH_ALONE + batch * WATCH_BATCH_JOBS, at = between(s, 0, STORM_MS / 2);
+    struct message m = {.call = BATCH, .job = first, .batch = batch};
+    s->watch.batch_orders[batch].parallel = below(s, 2) ? 0 : between(s, 1, 3);
+    s->watch.batch_orders[batch].stop_after = below(s, 3) ? 0 : between(s, 1, 3);
+    for (int64_t i = first; i < first + WATCH_BATCH_JOBS; i++)
+        s->watch.orders[i] = (struct watch_order){
+            .lane = i % WATCH_ASKED, .prio = (int)(i % 10), .work = WATCH_NOBODY};
+    put(s, at, SUBMIT, m);
+    m.call = RETRY;
+    for (int64_t n = below(s, 3); n > 0; n--)
+        put(s, at + between(s, MINUTE, STORM_MS / 2), HAND, m);
+}
+
+static const int64_t hand_ms = 2 * MINUTE; /* for so long something is held up, about */
+
+static void plan_hands(struct sim *s)
+{
+    for (int64_t n = below(s, 4); n > 0; n--) {
+        struct message m = {.call = LANE, .job = below(s, WATCH_ASKED)};
+        int64_t at = between(s, 0, STORM_MS);
+        bool pause = below(s, 2);
+        m.kind = pause ? LANE_ACT_PAUSE : LANE_ACT_CLOSE;
+        put(s, at, HAND, m);
+        m.kind = pause ? LANE_ACT_RESUME : LANE_ACT_OPEN;
+        put(s, at + between(s, SECOND, hand_ms), HAND, m);
+    }
+    for (int64_t n = below(s, 3); n > 0; n--) {
+        struct message m = {.call = MODE, .kind = between(s, MODE_PAUSED, MODE_MAINTENANCE)};
+        int64_t at = between(s, 0, STORM_MS);
+        put(s, at, HAND, m);
+        m.kind = MODE_NORMAL;
+        put(s, at + between(s, SECOND, hand_ms), HAND, m);
+    }
+    for (int64_t n = below(s, 3); n > 0; n--)
+        put(s, between(s, 5 * MINUTE, STORM_MS), HAND,
+            (struct message){.call = RETRY, .batch = WATCH_NOBODY});
+}
+
+/* Nobody holds anything up any more. */
+static void calm(struct sim *s)
+{
+    watch_begin(&s->watch, store_now(s), false);
+    for (int64_t i = 0; i < WATCH_ASKED; i++) {
+        watch_lane_act(&s->watch, i, LANE_ACT_RESUME, store_now(s));
+        watch_lane_act(&s->watch, i, LANE_ACT_OPEN, store_now(s));
+    }
+    watch_mode(&s->watch, MODE_NORMAL, store_now(s));
+    watch_commit(&s->watch, store_now(s));
+    look_ahead(s);
+}
+
 static void plan(struct sim *s)
 {
-    for (int64_t i = 0; i < WATCH_JOBS; i++) {
+    for (int64_t i = 0; i < WATCH_ALONE; i++) {
         int64_t at = between(s, 0, STORM_MS * 3 / 4);
-        put(s, at, SUBMIT, (struct message){.job = i});
+        struct message m = {.call = ACCEPT, .job = i};
+        s->watch.orders[i] = draw_order(s, i, &at);
+        put(s, at, SUBMIT, m);
+        m.kind = below(s, 3);
+        m.call = CANCEL;
         if (below(s, 8) == 0)
-            put(s, at + between(s, 0, below(s, 2) ? MINUTE : SECOND), CANCEL,
-                (struct message){.job = i});
+            put(s, at + between(s, 0, below(s, 2) ? MINUTE : SECOND), HAND, m);
+        m.kind = below(s, 2);
+        m.call = REPLAY;
+        if (below(s, 4) == 0)
+            put(s, at + between(s, SECOND, 5 * MINUTE), HAND, m);
     }
+    for (int64_t i = 0; i < WATCH_BATCHES; i++)
+        plan_batch(s, i);
+    plan_hands(s);
     for (int i = 0; i < NODES; i++) {
         s->nodes[i].up = true;
         for (int64_t n = below(s, 6); n > 0; n--)
@@ -707,10 +878,14 @@ static void plan(struct sim *s)
 
 static bool all_over(const struct sim *s)
 {
-    for (int i = 0; i < WATCH_JOBS; i++)
-        if (!s->watch.seen.jobs[i].exists || !job_is_final(s->watch.seen.jobs[i].state))
+    for (int i = 0; i < WATCH_ALL; i++) {
+        const struct watch_job *j = &s->watch.seen.jobs[i];
+        bool asked =
+            i < WATCH_ALONE || (i < WATCH_JOBS && (i - WATCH_ALONE) % WATCH_BATCH_JOBS == 0);
+        if ((asked && !s->heard[i]) || (j->exists && !job_is_final(j->state)))
             return false;
-    return true;
+    }
+    return !s->watch.seen.operation.running && watch_batches_called(&s->watch);
 }
 
 /* Everybody is there again, and nothing is on its way. */
@@ -721,6 +896,7 @@ static void start_over(struct sim *s)
     s->tend_at = 0;
     memset(s->nodes, 0, sizeof s->nodes);
     memset(s->down_until, 0, sizeof s->down_until);
+    memset(s->heard, 0, sizeof s->heard);
 }
 
 static void storm(struct sim *s)
@@ -732,7 +908,10 @@ static void storm(struct sim *s)
         struct event e = take(s);
         s->now = e.at;
         s->steps++;
+        bool first = !s->over && s->now >= began + STORM_MS;
         s->over = s->now >= began + STORM_MS;
+        if (first)
+            calm(s);
         step(s, &e);
     }
     watch_audit(&s->watch, store_now(s), true);
@@ -806,7 +985,7 @@ static void play(struct sim *s)
 static void draw_limits(struct sim *s)
 {
     s->watch.limits = (struct store_limits){
-        .ready_max = WATCH_JOBS,
+        .ready_max = 2 * WATCH_ALL,
         .fail_max = between(s, 2, 5),
         .crash_max = between(s, 2, 3),
         .throttle_max = between(s, 2, 50),

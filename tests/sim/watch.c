@@ -1,4 +1,4 @@
-#include "watch.h"
+#include "look.h"
 
 #include "core/lane.h"
 
@@ -13,8 +13,7 @@ const char *const watch_lane_names[WATCH_LANES] = {
 const char *const watch_sight_names[SIGHTS] = {WATCH_SIGHTS(X)};
 #undef X
 
-static _Noreturn void __attribute__((format(printf, 2, 3)))
-broken(struct watch *w, const char *format, ...)
+void broken(struct watch *w, const char *format, ...)
 {
     char why[WATCH_WHY];
     va_list list;
@@ -25,18 +24,39 @@ broken(struct watch *w, const char *format, ...)
     abort();
 }
 
-void watch_job_id(const struct watch *w, int64_t job, char out[ID_TEXT])
+/* "job_", the number of the job, that of the try. */
+enum { ID_NUMBER = 20, ID_TRY = 6 };
+
+void id_of_try(const struct watch *w, int64_t job, int64_t try, char out[ID_TEXT])
 {
-    snprintf(out, ID_TEXT, "job_%026" PRId64, w->round * WATCH_JOBS + job + 1);
+    snprintf(out, ID_TEXT, "job_%0*" PRId64 "%0*" PRId64, ID_NUMBER,
+             w->round * WATCH_JOBS + job + 1, ID_TRY, try);
 }
 
-static int64_t number_of(const struct watch *w, const char *id)
+void id_of(const struct watch *w, int64_t job, char out[ID_TEXT])
 {
-    long long n = 0;
-    if (sscanf(id, "job_%lld", &n) != 1)
-        return -1;
+    if (w->seen.jobs[job].id[0])
+        memcpy(out, w->seen.jobs[job].id, ID_TEXT);
+    else
+        id_of_try(w, job, 0, out);
+}
+
+static int64_t number_of_made(const struct watch *w, struct span id)
+{
+    for (int64_t i = 0; i < w->seen.made; i++)
+        if (span_is(id, w->seen.jobs[WATCH_JOBS + i].id))
+            return WATCH_JOBS + i;
+    return WATCH_NOBODY;
+}
+
+int64_t number_of(const struct watch *w, struct span id)
+{
+    int64_t n;
+    if (!span_starts(id, SPAN("job_")) ||
+        !span_int(span_cut(id, sizeof "job_" - 1, ID_NUMBER), &n))
+        return number_of_made(w, id);
     n -= w->round * WATCH_JOBS + 1;
-    return n >= 0 && n < WATCH_JOBS ? n : -1;
+    return n >= 0 && n < WATCH_JOBS ? n : WATCH_NOBODY;
 }
 
 int64_t watch_batches(int64_t job)
@@ -44,30 +64,30 @@ int64_t watch_batches(int64_t job)
     return 1 + job % 4;
 }
 
-static struct watch_job *job_of(struct watch *w, int64_t job)
+struct watch_job *job_of(struct watch *w, int64_t job)
 {
     return &w->seen.jobs[job];
 }
 
-static bool over(enum job_state s)
+bool over(enum job_state s)
 {
     return job_is_final(s);
 }
 
 /* ---- one job as the store shows it, against what was seen ---- */
 
-static void look(struct watch *w, int64_t number, int64_t now, struct job_view *v)
+void look(struct watch *w, int64_t number, int64_t now, struct job_view *v)
 {
     char id[ID_TEXT];
     struct fault f = {0};
-    watch_job_id(w, number, id);
+    id_of(w, number, id);
     arena_reset(w->a);
     err e = store_job(w->s, span_of(id), (wall){now}, w->a, v, &f);
     if (e)
         broken(w, "job %" PRId64 " was accepted and is not there: %s", number, f.words);
 }
 
-static void same(struct watch *w, int64_t number, const char *what, int64_t seen, int64_t store)
+void same(struct watch *w, int64_t number, const char *what, int64_t seen, int64_t store)
 {
     if (seen != store)
         broken(w,
@@ -76,21 +96,24 @@ static void same(struct watch *w, int64_t number, const char *what, int64_t seen
                what, number, store, seen);
 }
 
-static void check_job(struct watch *w, int64_t number, const struct job_view *v)
+void check_job(struct watch *w, int64_t number, const struct job_view *v)
 {
     const struct watch_job *j = job_of(w, number);
     int64_t active = v->state == JOB_ACTIVE, good = v->state == JOB_SUCCEEDED;
-    int64_t empty =
-        v->fence - v->n_fail - v->n_crash - v->n_throttle - v->n_release - active - good;
+    int64_t counted =
+        v->n_fail + v->n_crash + v->n_throttle + v->n_release + v->n_ok + v->n_void;
     same(w, number, "the fence", j->fence, v->fence);
     same(w, number, "the number of leases that ended", j->ends + active, v->fence);
     same(w, number, "whether there is a lease", j->nonce != 0, active);
     same(w, number, "the next batch", j->next_batch, v->next_batch);
     same(w, number, "the number of records", j->next_batch * WATCH_BATCH, v->have);
-    if (empty < 0 || (empty > 0 && v->state != JOB_CANCELLED))
-        broken(w, "a lease of job %" PRId64 " is counted %s", number,
-               empty < 0 ? "twice" : "nowhere");
-    if (v->n_throttle > w->limits.throttle_max)
+    same(w, number, "the number of good ends", good, v->n_ok);
+    same(w, number, "the number of leases as they are counted", v->fence, counted + active);
+    if (v->n_void > j->voids)
+        broken(w, "%" PRId64 " leases of job %" PRId64 " were void, %" PRId64 " were cancelled",
+               v->n_void, number, j->voids);
+    same(w, number, "the generation", j->generation, v->generation);
+    if (v->n_throttle > w->limits.throttle_max * (1 + j->generation))
         broken(w, "job %" PRId64 " overdrew its throttles: %" PRId64, number, v->n_throttle);
 }
 
@@ -120,6 +143,9 @@ static void on_start(struct watch *w, int64_t number, int64_t now)
                job_state_name(j->state));
     if (j->cancelled)
         broken(w, "job %" PRId64 " was started after its cancel was answered", number);
+    keys_on_start(w, number);
+    hands_on_start(w, number);
+    batch_on_start(w, number);
     if (now < j->not_before)
         broken(w, "job %" PRId64 " was started %" PRId64 " ms early", number,
                j->not_before - now);
@@ -144,9 +170,44 @@ static void on_start(struct watch *w, int64_t number, int64_t now)
     w->sights[SIGHT_starts]++;
 }
 
-/* A lease ended: how, the store says; whether it may, is for us to say. */
-static void on_left(struct watch *w, int64_t number, enum job_state to)
+/* `"state":"…"` is the first member of every event's body. */
+static enum job_state state_in(struct watch *w, struct span body)
 {
+    enum job_state s = JOB_STATES;
+    struct span rest = span_cut(body, sizeof "{\"state\":\"" - 1, SIZE_MAX);
+    if (!job_state_parse(span_cut(rest, 0, span_find_char(rest, '"')), &s))
+        broken(w, "an event without a state: %.*s", (int)body.n, body.p);
+    return s;
+}
+
+struct span text_in(struct span body, const char *name)
+{
+    char start[32];
+    snprintf(start, sizeof start, "\"%s\":\"", name);
+    size_t at = span_find(body, span_of(start));
+    if (at >= body.n)
+        return SPAN_NONE;
+    struct span rest = span_cut(body, at + strlen(start), SIZE_MAX);
+    return span_cut(rest, 0, span_find_char(rest, '"'));
+}
+
+int64_t number_in(struct span body, const char *name)
+{
+    char start[32];
+    int64_t n = 0;
+    snprintf(start, sizeof start, "\"%s\":", name);
+    size_t at = span_find(body, span_of(start));
+    struct span rest = span_cut(body, at + strlen(start), SIZE_MAX);
+    size_t end = 0;
+    while (end < rest.n && rest.p[end] >= '0' && rest.p[end] <= '9')
+        end++;
+    return at < body.n && span_int(span_cut(rest, 0, end), &n) ? n : 0;
+}
+
+/* A lease ended: how, the store says; whether it may, is for us to say. */
+static void on_left(struct watch *w, int64_t number, struct span body, int64_t now)
+{
+    enum job_state to = state_in(w, body);
     struct watch_job *j = job_of(w, number);
     if (over(j->state))
         broken(w, "job %" PRId64 " was %s and became %s", number, job_state_name(j->state),
@@ -154,14 +215,24 @@ static void on_left(struct watch *w, int64_t number, enum job_state to)
     if (j->state == JOB_ACTIVE) {
         w->seen.lanes[j->lane].active--;
         j->ends++;
+        j->voids += to == JOB_CANCELLED;
+        w->sights[SIGHT_overdue] +=
+            to == JOB_CANCELLED && j->stop_by_ms && now >= j->stop_by_ms;
         j->last_nonce = j->nonce;
         j->nonce = 0;
+    } else if (to == JOB_SUCCEEDED) {
+        keys_on_answer(w, number, body, now);
     } else if (to != JOB_CANCELLED && to != JOB_EXPIRED) {
         broken(w, "job %" PRId64 " became %s without a lease", number, job_state_name(to));
     }
     /* Ready and scheduled are one here: which of them is a matter of time. */
     j->state = to == JOB_SCHEDULED ? JOB_READY : to;
     j->not_before = 0;
+    j->finished_ms = now;
+    j->stop_by_ms = 0;
+    for (int64_t i = 0; over(j->state) && i < WATCH_ALL; i++)
+        if (w->seen.jobs[i].exists && w->seen.jobs[i].after == number)
+            w->seen.jobs[i].after = WATCH_NOBODY;
     j->successes += to == JOB_SUCCEEDED;
     w->sights[SIGHT_successes] += to == JOB_SUCCEEDED;
     w->sights[SIGHT_deaths] += to == JOB_DEAD;
@@ -181,40 +252,50 @@ static bool leaves(struct span kind)
     return false;
 }
 
-/* `"state":"…"` is the first member of every event's body. */
-static enum job_state state_in(struct watch *w, struct span body)
+/* The store made it by itself. */
+static int64_t make_room_for(struct watch *w)
 {
-    enum job_state s = JOB_STATES;
-    struct span rest = span_cut(body, sizeof "{\"state\":\"" - 1, SIZE_MAX);
-    if (!job_state_parse(span_cut(rest, 0, span_find_char(rest, '"')), &s))
-        broken(w, "an event without a state: %.*s", (int)body.n, body.p);
-    return s;
+    if (w->seen.made == WATCH_MADE)
+        broken(w, "the store made more jobs than it was asked for");
+    int64_t number = WATCH_JOBS + w->seen.made++;
+    w->orders[number] = (struct watch_order){.lane = WATCH_CALLED, .work = WATCH_NOBODY};
+    return number;
 }
 
 static void on_event(struct watch *w, const struct event_view *v, int64_t now)
 {
-    char id[ID_TEXT];
-    int64_t number = number_of(w, span_copy(v->job, id, sizeof id));
+    int64_t number = number_of(w, v->job);
     if (v->seq != w->seen.last_event + 1)
         broken(w, "event %" PRId64 " follows %" PRId64, v->seq, w->seen.last_event);
     w->seen.last_event = v->seq;
+    if (batch_takes(w, v))
+        return;
+    if (number < 0 && span_is(v->kind, "job.accepted"))
+        number = make_room_for(w);
     if (number < 0)
         return;
     struct watch_job *j = job_of(w, number);
     if (span_is(v->kind, "job.accepted")) {
         if (j->exists)
             broken(w, "job %" PRId64 " was accepted twice", number);
+        span_copy(v->job, j->id, sizeof j->id);
         j->exists = true;
         j->state = JOB_READY;
+        j->after = j->from = WATCH_NOBODY;
+        j->lane = w->orders[number].lane;
     } else if (span_is(v->kind, "job.started")) {
         on_start(w, number, now);
+    } else if (span_is(v->kind, "job.stopping")) {
+        hands_on_stopping(w, number, v->body, now);
+    } else if (span_is(v->kind, "job.replayed")) {
+        hands_on_replay(w, number, now);
     } else if (leaves(v->kind)) {
-        on_left(w, number, state_in(w, v->body));
+        on_left(w, number, v->body, now);
     }
 }
 
 /* Reads what the last operation said; then the jobs that it touched have to agree. */
-static void hear(struct watch *w, int64_t now)
+void hear(struct watch *w, int64_t now)
 {
     int64_t touched[256];
     for (;;) {
@@ -229,9 +310,8 @@ static void hear(struct watch *w, int64_t now)
         if (count == 0)
             return;
         for (size_t i = 0; i < count; i++) {
-            char id[ID_TEXT];
             on_event(w, &events[i], now);
-            touched[jobs] = number_of(w, span_copy(events[i].job, id, sizeof id));
+            touched[jobs] = number_of(w, events[i].job);
             jobs += touched[jobs] >= 0;
         }
         for (size_t i = 0; i < jobs; i++) {
@@ -272,12 +352,15 @@ void watch_close(struct watch *w)
 
 static void copy_file(struct watch *w, const char *from_name, const char *to_name)
 {
-    char from[160], to[160], bytes[8192];
+    static char bytes[1 << 18];
+    char from[160], to[160];
     snprintf(from, sizeof from, "%s/%s", w->dir, from_name);
     snprintf(to, sizeof to, "%s/%s", w->dir, to_name);
     FILE *in = fopen(from, "re"), *out = fopen(to, "we");
     if (!in || !out)
         broken(w, "%s cannot be copied to %s", from, to);
+    setvbuf(in, NULL, _IONBF, 0);
+    setvbuf(out, NULL, _IONBF, 0);
     for (size_t n; (n = fread(bytes, 1, sizeof bytes, in)) > 0;)
         if (fwrite(bytes, 1, n, out) != n)
             broken(w, "%s cannot be written", to);
@@ -391,51 +474,12 @@ void watch_clock(struct watch *w, int64_t before)
 {
     for (int i = 0; i < WATCH_LANES; i++)
         w->seen.lanes[i].count = 0;
-    for (int i = 0; i < WATCH_JOBS; i++)
+    for (int i = 0; i < WATCH_ALL; i++)
         if (w->seen.jobs[i].not_before <= before)
             w->seen.jobs[i].not_before = 0;
 }
 
 /* ---- operations ---- */
-
-err watch_accept(struct watch *w, int64_t job, int64_t lane, int prio, uint64_t hash,
-                 int64_t now)
-{
-    char id[ID_TEXT], key[48];
-    struct fault f = {0};
-    struct accept_reply reply;
-    struct watch_job *j = job_of(w, job);
-    bool existed = j->exists;
-    watch_job_id(w, job, id);
-    snprintf(key, sizeof key, "key-%" PRId64 "-%" PRId64, w->round, job);
-    struct accept_args args = {.id = span_of(id),
-                               .site = SPAN("x"),
-                               .kind = SPAN("posts"),
-                               .target = span_of(id),
-                               .lane = span_of(watch_lane_names[lane]),
-                               .spec = SPAN("{}"),
-                               .prio = prio,
-                               .idempotency_key = span_of(key),
-                               .request_hash = hash};
-    if (!existed)
-        j->lane = lane;
-    err e = store_accept(w->s, &args, (wall){now}, &reply, &f);
-    hear(w, now);
-    if (e == E_BAD_INPUT) { /* the key, with another request */
-        if (!existed)
-            broken(w, "job %" PRId64 " was refused: %s", job, f.words);
-        return e;
-    }
-    if (e == E_BUSY)
-        return e;
-    if (e)
-        broken(w, "job %" PRId64 " was not accepted: %s", job, f.words);
-    if (reply.replayed != existed || strcmp(reply.id, id) != 0 || !j->exists)
-        broken(w, "job %" PRId64 ", asked for %s, became %s", job, existed ? "again" : "first",
-               reply.id);
-    w->sights[SIGHT_replayed] += reply.replayed;
-    return e;
-}
 
 /* A job leaves its lane for one reason only. */
 static void note_lane(struct watch *w, struct watch_job *j, const struct lease *l)
@@ -470,7 +514,7 @@ err watch_reserve(struct watch *w, uint64_t random, int64_t now, struct watch_le
                e ? "has none" : "has one");
     if (e)
         return e;
-    int64_t number = number_of(w, l.id), fence = l.fence, batch = l.next_batch;
+    int64_t number = number_of(w, span_of(l.id)), fence = l.fence, batch = l.next_batch;
     uint64_t nonce = l.nonce;
     struct watch_job *j = job_of(w, number);
     note_lane(w, j, &l);
@@ -508,7 +552,7 @@ err watch_started(struct watch *w, int64_t job, uint64_t nonce, int64_t now)
 {
     char id[ID_TEXT];
     struct fault f = {0};
-    watch_job_id(w, job, id);
+    id_of(w, job, id);
     err e = store_started(w->s, span_of(id), nonce_of(w, job, nonce), &f);
     check_answer(w, job, nonce, e, "the start", &f);
     hear(w, now);
@@ -521,7 +565,7 @@ err watch_heartbeat(struct watch *w, int64_t job, uint64_t nonce, int64_t now, b
     struct fault f = {0};
     struct heartbeat_reply reply = {0};
     struct watch_job *j = job_of(w, job);
-    watch_job_id(w, job, id);
+    id_of(w, job, id);
     err e =
         store_heartbeat(w->s, span_of(id), nonce_of(w, job, nonce), (wall){now}, &reply, &f);
     check_answer(w, job, nonce, e, "a heartbeat", &f);
@@ -549,7 +593,7 @@ err watch_records(struct watch *w, int64_t job, uint64_t nonce, int64_t batch, i
     int64_t as = w->mistake == MISTAKE_TWICE && j->nonce == nonce && batch < j->next_batch
                      ? j->next_batch
                      : batch;
-    watch_job_id(w, job, id);
+    id_of(w, job, id);
     for (int i = 0; i < WATCH_BATCH; i++) {
         item_id(job, as * WATCH_BATCH + i, ids[i]);
         items[i] = (struct store_item){ITEM_POST, span_of(ids[i]), now, SPAN("{}")};
@@ -616,7 +660,7 @@ err watch_finish(struct watch *w, int64_t job, uint64_t nonce, struct watch_endi
     struct watch_job *j = job_of(w, job);
     bool current = j->nonce && j->nonce == nonce;
     bool again = !j->nonce && j->last_nonce == nonce;
-    watch_job_id(w, job, id);
+    id_of(w, job, id);
     struct finish_args args = {.id = span_of(id),
                                .nonce = nonce_of(w, job, nonce),
                                .failure = e.failure,
@@ -636,32 +680,6 @@ err watch_finish(struct watch *w, int64_t job, uint64_t nonce, struct watch_endi
     return answer;
 }
 
-err watch_cancel(struct watch *w, int64_t job, int64_t now, bool *out_active)
-{
-    char id[ID_TEXT];
-    struct fault f = {0};
-    struct cancel_reply reply = {0};
-    struct watch_job *j = job_of(w, job);
-    enum job_state before = j->state;
-    watch_job_id(w, job, id);
-    err e =
-        store_cancel(w->s, &(struct cancel_args){.id = span_of(id)}, (wall){now}, &reply, &f);
-    hear(w, now);
-    if (!j->exists) {
-        if (e != E_NOT_FOUND)
-            broken(w, "a job that was never accepted was cancelled");
-        return e;
-    }
-    if ((e == E_CONFLICT) != (over(before) && before != JOB_CANCELLED))
-        broken(w, "the cancel of job %" PRId64 " (%s) was answered: %s", job,
-               job_state_name(before), e ? f.words : "done");
-    if (e)
-        return e;
-    j->cancelled = !reply.active;
-    *out_active = reply.active;
-    return E_OK;
-}
-
 void watch_tend(struct watch *w, int64_t now)
 {
     struct fault f = {0};
@@ -672,6 +690,8 @@ void watch_tend(struct watch *w, int64_t now)
     w->sights[SIGHT_reaped] += reply.reaped;
     w->sights[SIGHT_suspected] += reply.suspected;
     hear(w, now);
+    hands_after_reap(w, now);
+    batch_tend(w, now);
 }
 
 /* ---- everything once more ---- */
@@ -682,7 +702,8 @@ static void audit_records(struct watch *w, int64_t number)
     struct fault f = {0};
     struct item_view *items;
     size_t count;
-    watch_job_id(w, number, id);
+    int64_t from = job_of(w, number)->from, owner = from == WATCH_NOBODY ? number : from;
+    id_of(w, number, id);
     arena_reset(w->a);
     err e = store_items(w->s, span_of(id), -1, -1, 500, 1 << 20, w->a, &items, &count, &f);
     if (e && e != E_END)
@@ -690,7 +711,7 @@ static void audit_records(struct watch *w, int64_t number)
     same(w, number, "the number of records in pages",
          job_of(w, number)->next_batch * WATCH_BATCH, (int64_t)count);
     for (size_t i = 0; i < count; i++) {
-        item_id(number, (int64_t)i, want);
+        item_id(owner, (int64_t)i, want);
         if (!span_is(items[i].id, want))
             broken(w, "record %zu of job %" PRId64 " is %.*s", i, number, SP(items[i].id));
     }
@@ -701,7 +722,7 @@ void watch_audit(struct watch *w, int64_t now, bool all_over)
     int64_t active[WATCH_LANES] = {0}, exist = 0, counted = 0;
     struct outlook o;
     struct fault f = {0};
-    for (int64_t i = 0; i < WATCH_JOBS; i++) {
+    for (int64_t i = 0; i < WATCH_ALL; i++) {
         const struct watch_job *j = job_of(w, i);
         struct job_view v;
         if (j->acknowledged && !j->exists)
@@ -716,9 +737,12 @@ void watch_audit(struct watch *w, int64_t now, bool all_over)
             broken(w, "job %" PRId64 " never ended: %s, attempt %" PRId64, i,
                    job_state_name(v.state), v.fence);
         if (v.state == JOB_SUCCEEDED)
-            same(w, i, "the number of batches of a good end", watch_batches(i), v.next_batch);
+            same(w, i, "the number of batches of a good end",
+                 watch_batches(j->from == WATCH_NOBODY ? i : j->from), v.next_batch);
         audit_records(w, i);
     }
+    keys_audit(w);
+    batch_audit(w, all_over);
     for (int64_t i = 0; i < WATCH_LANES; i++)
         if (active[i] != w->seen.lanes[i].active)
             broken(w, "lane %s has %" PRId64 " active jobs, not %" PRId64, watch_lane_names[i],
@@ -737,12 +761,18 @@ void watch_clear(struct watch *w, int64_t now)
     struct outlook o;
     struct retain_args args = {.age_ms = 1, .dead_age_ms = 1};
     struct retain_reply r = {.more = true};
-    for (int i = 0; r.more && i < 10000; i++) {
+    int64_t deleted = 0;
+    /* What others have the result of goes behind those. */
+    for (int i = 0; (r.more || deleted) && i < 10000; i++) {
+        bool more;
         if (store_begin(w->s, &f) || store_retain(w->s, &args, (wall){now + 2}, &r, &f) ||
-            store_commit(w->s, &f))
+            store_retain_batches(w->s, (wall){now + 2}, &more, &f) || store_commit(w->s, &f))
             broken(w, "retention: %s", f.words);
+        deleted = 0;
+        for (int k = 0; k < RETAIN_LIMITS; k++)
+            deleted += r.deleted[k];
     }
-    if (r.more || store_outlook(w->s, (wall){now}, &o, &f))
+    if (r.more || deleted || store_outlook(w->s, (wall){now}, &o, &f))
         broken(w, "retention comes to no end");
     for (int i = 0; i < JOB_STATES; i++)
         if (o.by_state[i])
@@ -754,6 +784,9 @@ void watch_next_round(struct watch *w, int64_t now)
 {
     w->round++;
     memset(w->seen.jobs, 0, sizeof w->seen.jobs);
+    memset(w->seen.batches, 0, sizeof w->seen.batches);
+    w->seen.operation = (struct watch_operation){.running = false};
+    w->seen.made = 0;
     hear(w, now); /* of what was deleted */
     w->saved = w->seen;
     watch_ahead(w, now);

@@ -3,24 +3,66 @@
  *
  * It believes nothing that the store keeps: who holds a lease, which batches were taken, when a lane
  * may start again is known from the answers alone. A promise that does not hold ends the run with its
- * name (watch_broken). Times are store time in ms. */
+ * name (watch_broken). Times are store time in ms.
+ *
+ * watch.c: leases, records, lanes, what lies on the disk. keys.c: accepting, equal requests, equal work. hands.c: what people
+ * do. batches.c: jobs that belong together, and operations on many. */
 #pragma once
 
-#include "store/store.h"
+#include "store/batches.h"
+#include "store/lanes.h"
 
 /* The first lanes are asked for; jobs that ended their worker's life go on in the others. */
 enum {
     WATCH_JOBS = 96,
+    WATCH_MADE = 16, /* that the store makes by itself: callbacks of batches */
+    WATCH_ALL = WATCH_JOBS + WATCH_MADE,
+    WATCH_BATCHES = 2,
+    WATCH_BATCH_JOBS = 6,
+    WATCH_ALONE =
+        WATCH_JOBS - WATCH_BATCHES * WATCH_BATCH_JOBS, /* those behind are of batches */
     WATCH_ASKED = 3,
+    WATCH_CALLED = 2, /* that of these in which the store makes jobs by itself */
     WATCH_LANES = 5,
     WATCH_STARTS = 32,
     WATCH_BATCH = 3,
+    WATCH_WORKS = 8, /* that several jobs are about */
+    WATCH_NOBODY = -1,
     WATCH_WHY = 400
 };
 
+/* What becomes of a job that is about the same as another one. */
+enum watch_wish {
+    WISH_EXISTING, /* these four are the unique keys' (core/unique.h) */
+    WISH_REJECT,
+    WISH_REPLACE,
+    WISH_AFTER,
+    WISH_FRESH, /* a result that is young enough will do */
+    WISH_SHARE, /* waits for the one that does it, and takes its result */
+    WISHES
+};
+/* What a client asks for: fixed before the storm begins. */
+struct watch_order {
+    int64_t lane;
+    int prio;
+    int64_t work; /* of WATCH_WORKS; WATCH_NOBODY: like no other */
+    enum watch_wish wish;
+    bool keyless; /* without an Idempotency-Key: its id is what tells it */
+};
+
 struct watch_job {
+    char
+        id[ID_TEXT]; /* under which it was accepted: each try of a request has one of its own */
     bool exists, acknowledged;
-    bool cancelled;  /* the answer said that it will never start */
+    bool
+        cancelled; /* it may run to the end of its lease, and never start again, but by a replay */
+    int64_t stop_by_ms; /* asked to stop, it ends by then; 0: not asked, or without a bound */
+    int64_t generation; /* times it came back after its end */
+    int64_t voids;      /* leases that ended with a cancel */
+    bool shares;        /* it was accepted to take another one's result */
+    int64_t after;      /* job that has to end before it starts; WATCH_NOBODY */
+    int64_t from;       /* job whose result it has; WATCH_NOBODY: its own */
+    int64_t finished_ms;
     bool progressed; /* this lease brought records */
     enum job_state state;
     int64_t lane, fence, ends, next_batch, not_before, successes;
@@ -30,12 +72,28 @@ struct watch_job {
 };
 struct watch_lane {
     int64_t active, blocked_until, breaker_until;
+    bool paused, closed;
     int64_t starts[WATCH_STARTS], count; /* times of the last starts, newest last */
+};
+struct watch_batch {
+    bool exists;
+    char id[ID_TEXT];
+    int64_t called[BATCH_CALLS]; /* how often it was announced */
+};
+struct watch_operation { /* the last one; there is one at a time */
+    char id[ID_TEXT];
+    bool running;
+    bool touched[WATCH_ALL];
+    int64_t done;
 };
 /* What was seen; a copy is what was true before the group that was lost. */
 struct watch_seen {
-    struct watch_job jobs[WATCH_JOBS];
+    struct watch_job jobs[WATCH_ALL]; /* those of clients, then those that the store made */
     struct watch_lane lanes[WATCH_LANES];
+    struct watch_batch batches[WATCH_BATCHES];
+    struct watch_operation operation;
+    enum store_mode mode;
+    int64_t made; /* jobs that the store made */
     int64_t last_event;
     int64_t startable, next_ms; /* as last announced */
 };
@@ -43,7 +101,10 @@ struct watch_seen {
 /* clang-format off */
 #define WATCH_SIGHTS(X)                                                                          \
     X(starts) X(stale) X(duplicates) X(successes) X(deaths) X(cancels) X(reaped) X(suspected)     \
-    X(replayed) X(throttled) X(breakers) X(lost_groups) X(restarts) X(full_lanes) X(late_renewals) X(quarantined)
+    X(replayed) X(throttled) X(breakers) X(lost_groups) X(restarts) X(full_lanes) X(late_renewals) X(quarantined)      \
+    X(existing) X(refused) X(replaced) X(in_line) X(cached) X(shared)          \
+    X(forced) X(overdue) X(pauses) X(closed) X(modes) X(turned_away) X(come_back) X(may_not_return) X(batches) X(callbacks)   \
+    X(operations) X(by_operation)
 /* clang-format on */
 #define X(name) SIGHT_##name,
 enum watch_sight { WATCH_SIGHTS(X) SIGHTS };
@@ -66,6 +127,11 @@ struct watch {
     const char *dir;
     uint64_t store_seed;
     int64_t round; /* of storms on one store; each has its own jobs */
+    struct watch_order orders[WATCH_ALL];
+    struct {
+        int64_t parallel, stop_after;
+    } batch_orders[WATCH_BATCHES];
+    bool operating; /* what is heard now an operation does */
     struct watch_seen seen, saved;
     int64_t sights[SIGHTS];
     enum watch_mistake mistake;
@@ -91,10 +157,11 @@ void watch_commit(struct watch *w, int64_t now);
  * nothing any more. */
 void watch_clock(struct watch *w, int64_t before);
 
-void watch_job_id(const struct watch *w, int64_t job, char out[ID_TEXT]);
 int64_t watch_batches(int64_t job); /* that it takes to the end; 1-4 */
-err watch_accept(struct watch *w, int64_t job, int64_t lane, int prio, uint64_t hash,
-                 int64_t now);
+/* A request comes for the `try`th time, each time with an id of its own; hash: of what it says. What it is answered: E_OK, it
+ * is there, or the words say why not; *out_wait: it may be asked again later. */
+err watch_accept(struct watch *w, int64_t job, int64_t try, uint64_t hash, int64_t now,
+                 bool *out_wait);
 struct watch_lease {
     int64_t job, next_batch;
     uint64_t nonce;
@@ -111,7 +178,22 @@ struct watch_ending {
 };
 err watch_finish(struct watch *w, int64_t job, uint64_t nonce, struct watch_ending e,
                  int64_t now);
-err watch_cancel(struct watch *w, int64_t job, int64_t now, bool *out_active);
+/* ---- what people do ---- */
+struct watch_stop {
+    bool force;
+    int64_t grace_ms;
+};
+err watch_cancel(struct watch *w, int64_t job, struct watch_stop how, int64_t now,
+                 bool *out_active);
+err watch_lane_act(struct watch *w, int64_t lane, enum lane_act act, int64_t now);
+err watch_mode(struct watch *w, enum store_mode mode, int64_t now);
+err watch_replay(struct watch *w, int64_t job, bool reset, int64_t now);
+/* Its jobs, and itself, under ids of this try; as watch_accept(). */
+err watch_batch_make(struct watch *w, int64_t batch, int64_t try, int64_t now, bool *out_wait);
+bool watch_batches_called(const struct watch *w); /* their callbacks are there */
+/* Dead and expired ones of the batch come back; of all jobs: WATCH_NOBODY. Nothing is done while another operation runs. */
+err watch_retry(struct watch *w, int64_t batch, uint64_t random, int64_t now);
+
 void watch_tend(struct watch *w, int64_t now);
 /* The instant at which something falls due; `startable` work as of now in seen.startable. */
 int64_t watch_ahead(struct watch *w, int64_t now);

@@ -8,8 +8,14 @@ OUT=$1
 . "$(dirname "$0")/servers.sh"
 JOBS=${FAILOVER_JOBS:-60} WAIT_MS=200
 have_servers && command -v redis-sentinel >/dev/null || { say "failover: skipped: no Redis, Sentinel or PostgreSQL (make setup installs them)"; exit 0; }
-declare -A PORTS
+declare -A PIDS PORTS
 
+node_call() { # NODE ARGS…
+    local node=$1
+    shift
+    curl -sS --max-time 20 --unix-socket "$WORK/$node/state/fulmar.sock" "$@"
+}
+node_is_ready() { [ "$(node_call "$1" -o /dev/null -w '%{http_code}' http://fulmar/readyz 2>/dev/null)" = 200 ]; }
 start_node() { # NODE
     mkdir -p "$WORK/$1"
     chmod 755 "$WORK/$1"
@@ -51,8 +57,15 @@ EOC
     PIDS[$1]=$!
 }
 stop_all() {
-    local code=$?
-    stop_nodes
+    local code=$? name pid
+    for name in "${!PIDS[@]}"; do kill -TERM "${PIDS[$name]}" 2>/dev/null; done
+    for name in "${!PIDS[@]}"; do
+        for _ in $(seq 100); do gone "${PIDS[$name]}" && break; sleep 0.1; done
+        # shellcheck disable=SC2046
+        kill -KILL "${PIDS[$name]}" $(tree "${PIDS[$name]}") 2>/dev/null
+        wait "${PIDS[$name]}" 2>/dev/null
+        for pid in $(pgrep -f "$WORK/$name/state"); do kill -KILL "$pid" 2>/dev/null; done
+    done
     stop_servers
     (exit $code)
     finish
@@ -74,14 +87,13 @@ start_practice
 start_postgres
 start_server first
 start_server second --replicaof 127.0.0.1 "${PORTS[first]}"
-# It promotes no replica that was without its primary for ten times this time: the jobs taken meanwhile have that long.
 cat >"$WORK/sentinel.conf" <<EOC
 port ${PORTS[sentinel]}
 bind 127.0.0.1
 dir $WORK
 logfile $WORK/sentinel.log
 sentinel monitor main 127.0.0.1 ${PORTS[first]} 1
-sentinel down-after-milliseconds main 3000
+sentinel down-after-milliseconds main 1000
 sentinel failover-timeout main 10000
 EOC
 redis-sentinel "$WORK/sentinel.conf" >/dev/null &
@@ -92,7 +104,7 @@ wait_until 30 "the Sentinel knows the replica" knows_the_replica
 copied() { says first INFO replication | grep -q 'slave0:.*state=online'; }
 wait_until 20 "the replica copies" copied
 for node in north south; do start_node $node; done
-for node in north south; do await_node $node; done
+for node in north south; do wait_until 90 "node $node is ready" node_is_ready $node; done
 
 order() { # NODE N → id and how safe it is; empty: it was not taken
     node_call "$1" -D "$WORK/head" http://fulmar/v1/jobs -H 'Content-Type: application/json' \

@@ -6,8 +6,15 @@ OUT=$1
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/servers.sh"
 have_servers || { say "fence: skipped: no Redis or PostgreSQL (make setup installs them)"; exit 0; }
+declare -A PIDS
 RELAY_PID=""
 
+node_call() { # NODE ARGS…
+    local node=$1
+    shift
+    curl -sS --max-time 20 --unix-socket "$WORK/$node/state/fulmar.sock" "$@"
+}
+node_is_ready() { [ "$(node_call "$1" -o /dev/null -w '%{http_code}' http://fulmar/readyz 2>/dev/null)" = 200 ]; }
 start_node() { # NODE QUEUE
     mkdir -p "$WORK/$1"
     chmod 755 "$WORK/$1"
@@ -40,10 +47,17 @@ EOC
     PIDS[$1]=$!
 }
 stop_all() {
-    local code=$?
+    local code=$? name pid
     [ -z "$RELAY_PID" ] || kill -CONT "$RELAY_PID" 2>/dev/null
     cat "$WORK"/*.log >"$WORK/service.log" 2>/dev/null
-    stop_nodes
+    for name in "${!PIDS[@]}"; do kill -TERM "${PIDS[$name]}" 2>/dev/null; done
+    for name in "${!PIDS[@]}"; do
+        for _ in $(seq 100); do gone "${PIDS[$name]}" && break; sleep 0.1; done
+        # shellcheck disable=SC2046
+        kill -KILL "${PIDS[$name]}" $(tree "${PIDS[$name]}") 2>/dev/null
+        wait "${PIDS[$name]}" 2>/dev/null
+        for pid in $(pgrep -f "$WORK/$name/state"); do kill -KILL "$pid" 2>/dev/null; done
+    done
     [ -z "$RELAY_PID" ] || kill -KILL "$RELAY_PID"
     stop_servers
     (exit $code)
@@ -59,7 +73,7 @@ RELAY_PID=$!
 wait_until 10 "the relay listens" grep -q listening "$WORK/relay.out"
 start_node north "$QUEUE"
 start_node south "unix://$WORK/relay.sock"
-for node in north south; do await_node "$node"; done
+for node in north south; do wait_until 90 "node $node is ready" node_is_ready "$node"; done
 scale() { "$OUT/fulmar" workers scale "$2" --wait=20s -q --server "unix:$WORK/$1/state/fulmar.sock" >"$WORK/said" || die "scale $1 to $2: $?"; }
 scale north 0
 

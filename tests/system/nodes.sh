@@ -11,9 +11,16 @@ OUT=$1
 JOBS=${NODES_JOBS:-200} KILLS=${KILLS:-8} REST_LOOKS=$((20 * ${REST:-1})) MAX_ACTIVE=5
 read -ra NODES <<<"${NODES:-north south}"
 read -ra VICTIMS <<<"${VICTIMS:-${NODES[*]} redis postgres}"
+declare -A PIDS
 RECEIVER_PID="" RECEIVER=""
 have_servers || { say "nodes: skipped: no Redis or PostgreSQL (make setup installs them)"; exit 0; }
 
+node_call() { # NODE ARGS…
+    local node=$1
+    shift
+    curl -sS --max-time 20 --unix-socket "$WORK/$node/state/fulmar.sock" "$@"
+}
+node_is_ready() { [ "$(node_call "$1" -o /dev/null -w '%{http_code}' http://fulmar/readyz 2>/dev/null)" = 200 ]; }
 start_node() { # NODE
     local programs=OUT_$1
     mkdir -p "$WORK/$1"
@@ -58,9 +65,22 @@ EOC
     "${!programs:-$OUT}/fulmar" serve --config "$WORK/$1/fulmar.yaml" >>"$WORK/service.log" 2>&1 &
     PIDS[$1]=$!
 }
+await_node() { wait_until 90 "node $1 is ready" node_is_ready "$1"; }
+# The whole node at one moment: the service, its children, their browsers.
+kill_node() {
+    local pid
+    # shellcheck disable=SC2046
+    kill -KILL "${PIDS[$1]}" $(tree "${PIDS[$1]}") 2>/dev/null
+    wait "${PIDS[$1]}" 2>/dev/null
+    for pid in $(pgrep -f "$WORK/$1/state"); do kill -KILL "$pid" 2>/dev/null; done
+}
 stop_all() {
-    local code=$?
-    stop_nodes
+    local code=$? node
+    for node in "${!PIDS[@]}"; do kill -TERM "${PIDS[$node]}" 2>/dev/null; done
+    for node in "${!PIDS[@]}"; do
+        for _ in $(seq 100); do gone "${PIDS[$node]}" && break; sleep 0.1; done
+        kill_node "$node"
+    done
     stop_servers
     [ -z "$RECEIVER_PID" ] || kill -KILL "$RECEIVER_PID"
     (exit $code)

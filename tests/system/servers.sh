@@ -1,7 +1,5 @@
-# A Redis and a PostgreSQL of a test's own: on sockets below $WORK, ended by their pids; and the nodes that share them, whose
-# pids are in PIDS (start_node of each test writes them there). Read it behind lib.sh.
+# A Redis and a PostgreSQL of a test's own: on sockets below $WORK, ended by their pids. Read it behind lib.sh.
 # shellcheck shell=bash
-declare -A PIDS
 REDIS_PID="" POSTGRES_PID=""
 POSTGRES_BIN=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -1)
 QUEUE=unix://$WORK/redis.sock
@@ -60,30 +58,4 @@ finish_with_servers() {
     stop_servers
     (exit $code)
     finish
-}
-
-# ---- nodes: NODE is a name, $WORK/NODE/state its own folder
-
-node_call() { # NODE ARGS…
-    local node=$1
-    shift
-    curl -sS --max-time 20 --unix-socket "$WORK/$node/state/fulmar.sock" "$@"
-}
-node_is_ready() { [ "$(node_call "$1" -o /dev/null -w '%{http_code}' http://fulmar/readyz 2>/dev/null)" = 200 ]; }
-await_node() { wait_until 90 "node $1 is ready" node_is_ready "$1"; }
-# The whole node at one moment: the service, its children, their browsers.
-kill_node() {
-    local pid
-    # shellcheck disable=SC2046
-    kill -KILL "${PIDS[$1]}" $(tree "${PIDS[$1]}") 2>/dev/null
-    wait "${PIDS[$1]}" 2>/dev/null
-    for pid in $(pgrep -f "$WORK/$1/state"); do kill -KILL "$pid" 2>/dev/null; done
-}
-stop_nodes() {
-    local node
-    for node in "${!PIDS[@]}"; do kill -TERM "${PIDS[$node]}" 2>/dev/null; done
-    for node in "${!PIDS[@]}"; do
-        for _ in $(seq 100); do gone "${PIDS[$node]}" && break; sleep 0.1; done
-        kill_node "$node"
-    done
 }
