@@ -582,7 +582,8 @@ void call_work(struct call *c, enum store_verb verb,
                           struct fault *f),
                void *args, void (*then)(struct call *c))
 {
-    c->op.in.work = (struct store_work){.run = run, .args = args, .ends_jobs = c->ends_jobs};
+    c->op.in.work = (struct store_work){
+        .run = run, .args = args, .ends_jobs = c->ends_jobs, .about = span_of(c->id)};
     call_post(c, verb, then);
 }
 

@@ -254,6 +254,8 @@ static void on_made_shown(struct call *c)
         return;
     }
     char location[64];
+    const char *headers[16] = {"Location", location, "Retry-After", "1"};
+    size_t n = 4;
     struct buf body = answer_buf();
     struct json_w w = json_w(&body);
     put_batch(&w, &b->view);
@@ -262,10 +264,19 @@ static void on_made_shown(struct call *c)
     json_close(&w);
     buf_add_char(&body, '\n');
     snprintf(location, sizeof location, "/v1/batches/%s", b->view.id);
-    answer_json(c->request, 202, &body,
-                (const char *const[]){"Location", location, "Retry-After", "1",
-                                      b->reply.replayed ? "Idempotency-Replayed" : NULL, "true",
-                                      NULL});
+    if (!b->adding) {
+        headers[n++] = "Durability";
+        headers[n++] = jobs_durability(b->reply.durability, b->reply.confirmed);
+    }
+    if (b->reply.waits && b->reply.keyed) {
+        headers[n++] = "Unique-Checked";
+        headers[n++] = "node";
+    }
+    if (b->reply.replayed) {
+        headers[n++] = "Idempotency-Replayed";
+        headers[n++] = "true";
+    }
+    answer_json(c->request, 202, &body, headers);
 }
 
 static void on_made(struct call *c)
@@ -288,13 +299,20 @@ static void on_made(struct call *c)
         metric_add(METRIC_JOBS_SUBMITTED, 0, b->reply.added);
     span_copy(span_of(b->reply.id), c->id, sizeof c->id);
     b->id = span_of(c->id);
+    if (b->reply.waits) { /* the queue is away, and does not know it yet: as it will be there */
+        b->view = *b->reply.waits;
+        on_made_shown(c);
+        return;
+    }
     call_work(c, STORE_READ, run_show, b, on_made_shown);
 }
 
-static err run_create(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
+static void on_created(struct call *c)
 {
-    struct batch_request *b = args;
-    return store_batch_create(s, &b->create, now, a, &b->reply, f);
+    struct batch_request *b = c->more;
+    b->reply = c->op.out.batch;
+    c->op.in.work.args = b;
+    on_made(c);
 }
 
 static err run_add(struct store *s, void *args, struct arena *a, wall now, struct fault *f)
@@ -403,7 +421,9 @@ static void post_create(struct call *c)
     for (int i = 0; i < BATCH_CALLS; i++)
         if (b->order.has_call[i] && !make_ticket(c, &b->order.calls[i], &b->create.calls[i]))
             return;
-    call_work(c, STORE_WRITE, run_create, b, on_made);
+    c->more = b;
+    c->op.in.batch_create = &b->create;
+    call_post(c, STORE_BATCH_CREATE, on_created);
 }
 
 static void post_add(struct call *c)

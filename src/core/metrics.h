@@ -31,7 +31,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(QUEUE_LOST, "fulmar_queue_lost_total", METRIC_COUNTER, "what", "events jobs",                                                                                                               \
       "what it had lost: events at least, and jobs that this node had accepted")                                                                                                                  \
     X(SPOOL, "fulmar_spool_jobs", METRIC_GAUGE, "state", "waiting handed_over aside stuck",                                                                                                       \
-      "jobs on this node's disk that were taken while the queue was away: those that it does not have yet, those that are kept until they are "                                                   \
+      "jobs on this node's disk, those of batches included, that were taken while the queue was away: those that it does not have yet, those that are kept until they are "                       \
       "safe there, those that could not be handed over; of those that wait, those that the queue does not take though it is there")                                                               \
     X(SPOOL_AGE, "fulmar_spool_oldest_ms", METRIC_GAUGE, "", "",                                                                                                                                  \
       "since when the first of those that wait has been there")                                                                                                                                   \

@@ -71,6 +71,9 @@ err apply_write(struct store *s, struct store_op *op, wall now)
     switch (op->verb) {
     case STORE_ACCEPT:
         return store_accept(s, &op->in.accept, now, &op->out.accept, f);
+    case STORE_BATCH_CREATE:
+        op->out.batch = (struct batch_reply){0};
+        return store_batch_create(s, op->in.batch_create, now, op->arena, &op->out.batch, f);
     case STORE_RESERVE:
         return store_reserve(s, &op->in.reserve, now, op->arena, &op->out.lease, f);
     case STORE_STARTED:
@@ -215,6 +218,7 @@ err apply_read(struct store *s, struct store_op *op, wall now)
     case STORE_FILE_TAKE:
     case STORE_FILE_PUT:
     case STORE_ACCEPT:
+    case STORE_BATCH_CREATE:
     case STORE_RESERVE:
     case STORE_STARTED:
     case STORE_HEARTBEAT:

@@ -44,10 +44,17 @@ struct batch_refusal { /* of one job */
     err code;
     struct span words;
 };
+struct batch_view;
 struct batch_reply {
     char id[ID_TEXT];
     bool replayed; /* an earlier request with this key made it */
     int64_t added;
+    /* As of struct accept_reply, of a new one */
+    enum durability durability;
+    bool confirmed;
+    /* SPOOLED: as it will be, in the arena; then: whether a job of it has a unique key */
+    const struct batch_view *waits;
+    bool keyed;
     struct batch_refusal *refused; /* in the arena; atomic: the first one, with the error */
     size_t refused_count;
 };

@@ -7,46 +7,26 @@
 #include "os/clock.h"
 #include "os/files.h"
 #include "store/asked.h"
-#include "store/sqlite/spool.h"
+#include "store/spooling_inside.h"
 
 #include <string.h>
 
 enum {
     PIECE = 100,
     ENTRY_BYTES = 4 * STORE_SPEC_MAX + (1 << 20),
+    BATCH_BYTES = 2 * SPOOL_BATCH_BYTES, /* and what its jobs are beside their texts */
     /* What was handed over is kept at least so long: by then the queue's disk and its replicas have it. */
     KEEP_MS = 60000,
     NOTED = 1000, /* at once, of what the queue answered for */
-    REFUSED = 50, /* in a row: what is behind them is offered in the next call */
+    REFUSED = 50, /* jobs in a row: what is behind them is offered in the next call */
     PASS_MS = 1000,
 };
 enum state { WAITING, KEPT_ON, SET_ASIDE, STUCK };
-enum outcome { TAKEN, HANDED_OVER, ASIDE, KEPT, NOT_KEPT };
 
-struct spooling {
-    struct spool *spool;
-    char dir[512];
-    bool always;
-    int64_t disk_floor_bytes, retain_ms;
-    mono (*clock)(void);
-    struct arena *own; /* of the entry at hand */
-    int64_t round;     /* of KEEP_MS */
-    mono began;        /* it */
-    char queue[64];    /* which one was used last; empty: none yet */
-    int64_t losses;    /* of the queue, that were seen */
-    bool again_due;    /* since the last one that was not noted yet */
-    bool pass_due;
-    mono passed;         /* the last time that was looked for what has been done with */
-    int64_t after;       /* the last one that was looked at, of those that wait */
-    int64_t back_to;     /* the first one that is to be offered again; 0: none */
-    struct buf answered; /* numbers that the queue answered for, which could not be noted yet */
-    int64_t
-        untold; /* the entry that was offered without its key last, and nobody knows whether the queue has it; 0 none */
-    int64_t said; /* the last one of which it was said that it is stuck */
-    int64_t stuck,
-        stuck_now; /* of the last time that all were looked at; of this one, so far */
-    bool troubled; /* it was said that nothing can be noted */
-};
+static int64_t stuck_in(const struct line *l)
+{
+    return l->stuck > l->stuck_now ? l->stuck : l->stuck_now;
+}
 
 struct spooling_state spooling_state(struct spooling *s)
 {
@@ -54,7 +34,7 @@ struct spooling_state spooling_state(struct spooling *s)
     if (spool_look(s->spool, &v, NULL))
         v = (struct spool_view){0};
     int64_t age = v.oldest_ms ? clock_wall().ms - v.oldest_ms : 0;
-    int64_t stuck = s->stuck > s->stuck_now ? s->stuck : s->stuck_now;
+    int64_t stuck = stuck_in(&s->lines[SPOOL_JOB]) + stuck_in(&s->lines[SPOOL_BATCH]);
     stuck = stuck < v.waiting ? stuck : v.waiting;
     metric_set(METRIC_SPOOL, WAITING, v.waiting);
     metric_set(METRIC_SPOOL, KEPT_ON, v.handed_over);
@@ -80,7 +60,11 @@ err spooling_open(struct spooling **out, const struct spooling_config *config, s
     s->retain_ms = config->retain_ms;
     s->clock = config->clock ? config->clock : clock_mono;
     s->own = arena_new(ENTRY_BYTES);
-    s->answered = BUF((size_t)config->most * 2 * sizeof(int64_t));
+    s->of_batch = arena_new(BATCH_BYTES);
+    for (int kind = 0; kind < SPOOL_KINDS; kind++) {
+        s->lines[kind].kind = (enum spool_kind)kind;
+        s->lines[kind].answered = BUF((size_t)config->most * 2 * sizeof(int64_t));
+    }
     s->began = s->clock();
     err e = spool_open(&s->spool, config->state_dir, config->most, f);
     if (!e)
@@ -99,14 +83,16 @@ void spooling_close(struct spooling **s)
         return;
     spool_close(&(*s)->spool);
     arena_free(&(*s)->own);
-    buf_free(&(*s)->answered);
+    arena_free(&(*s)->of_batch);
+    for (int kind = 0; kind < SPOOL_KINDS; kind++)
+        buf_free(&(*s)->lines[kind].answered);
     free(*s);
     *s = NULL;
 }
 
 /* ---- taking ---- */
 
-static enum job_state state_of(const struct accept_args *job, wall now)
+enum job_state spooling_job_state(const struct accept_args *job, wall now)
 {
     return job->held || job->run_at_ms > now.ms ? JOB_SCHEDULED : JOB_READY;
 }
@@ -115,7 +101,7 @@ static void reply_with(const struct spool_reply *r, const struct accept_args *jo
                        struct accept_reply *out)
 {
     *out = (struct accept_reply){.replayed = r->replayed,
-                                 .state = state_of(job, now),
+                                 .state = spooling_job_state(job, now),
                                  .durability = DURABILITY_SPOOLED,
                                  .confirmed = true};
     span_copy(span_of(r->id), out->id, sizeof out->id);
@@ -136,10 +122,10 @@ static void reply_existing(const struct spooled *live, wall now, struct arena *a
     out->waits = job;
 }
 
-static bool is_answered(const struct spooling *s, int64_t number)
+static bool is_answered(const struct line *l, int64_t number)
 {
-    for (size_t i = 0; i < s->answered.n; i += sizeof number)
-        if (memcmp(s->answered.p + i, &number, sizeof number) == 0)
+    for (size_t i = 0; i < l->answered.n; i += sizeof number)
+        if (memcmp(l->answered.p + i, &number, sizeof number) == 0)
             return true;
     return false;
 }
@@ -149,16 +135,13 @@ static err find_live(struct spooling *s, struct span tenant, struct span key, st
                      struct spooled *out)
 {
     err e = spool_live(s->spool, tenant, key, a, out, NULL);
-    return !e && is_answered(s, out->number) ? E_END : e;
+    return !e && is_answered(&s->lines[out->kind], out->number) ? E_END : e;
 }
 
-/* What becomes of an order with a unique key, as far as this node knows: of the jobs that wait here, none of which runs.
- * out_live: the one that has the key; number 0: none. One that cannot be read has none: it will be set aside. */
-static err decide_unique(struct spooling *s, const struct accept_args *job, struct span tenant,
-                         wall now, struct arena *a, enum unique_decision *out,
-                         struct spooled *out_live, struct fault *f)
+err spooling_decide(struct spooling *s, const struct accept_args *job, struct span tenant,
+                    wall now, struct arena *a, enum unique_decision *out,
+                    struct spooled *out_live, struct fault *f)
 {
-    struct unique_facts facts = {0};
     *out_live = (struct spooled){0};
     *out = UNIQUE_ACCEPT;
     if (!job->unique_key.n)
@@ -171,15 +154,28 @@ static err decide_unique(struct spooling *s, const struct accept_args *job, stru
     }
     if (e)
         return fail(f, e, "the job that waits here with this unique key cannot be read");
-    facts = (struct unique_facts){.live = true, .state = state_of(&out_live->job, now)};
+    return spooling_meet(job, &out_live->job, now, out, f);
+}
+
+err spooling_meet(const struct accept_args *job, const struct accept_args *live, wall now,
+                  enum unique_decision *out, struct fault *f)
+{
+    struct unique_facts facts = {.live = true, .state = spooling_job_state(live, now)};
     *out = unique_decide(job->on_conflict, &facts);
     return *out == UNIQUE_REFUSE
                ? fail(
                      f, E_CONFLICT,
                      "job %.*s is about the same work and has not ended; it waits on this node "
                      "until the queue is back",
-                     SP(out_live->job.id))
+                     SP(live->id))
                : E_OK;
+}
+
+err spooling_may_take(struct spooling *s, enum store_mode mode, struct fault *f)
+{
+    int64_t room = files_free_bytes(s->dir);
+    err e = asked_mode(mode, f);
+    return !e && room < s->disk_floor_bytes ? asked_disk(room, s->dir, f) : e;
 }
 
 err spooling_take(struct spooling *s, const struct accept_args *job, enum store_mode mode,
@@ -189,14 +185,11 @@ err spooling_take(struct spooling *s, const struct accept_args *job, enum store_
     enum unique_decision unique = UNIQUE_ACCEPT;
     struct lane_name lane;
     struct spool_reply reply;
-    int64_t room = files_free_bytes(s->dir);
     err e = asked_accept(job, &lane, f);
     if (!e)
-        e = asked_mode(mode, f);
-    if (!e && room < s->disk_floor_bytes)
-        e = asked_disk(room, s->dir, f);
+        e = spooling_may_take(s, mode, f);
     if (!e)
-        e = decide_unique(s, job, lane.tenant, now, a, &unique, &live, f);
+        e = spooling_decide(s, job, lane.tenant, now, a, &unique, &live, f);
     if (!e && unique == UNIQUE_EXISTING) {
         reply_existing(&live, now, a, out);
         return E_OK;
@@ -204,7 +197,7 @@ err spooling_take(struct spooling *s, const struct accept_args *job, enum store_
     if (!e)
         e = spool_add(s->spool, job, now, &reply, f);
     if (!e && unique == UNIQUE_REPLACE)
-        e = spool_replace(s->spool, live.number, job->id, f);
+        e = spool_replace(s->spool, &live, job->id, f);
     if (e)
         return e;
     metric_add(METRIC_SPOOLED, TAKEN, !reply.replayed);
@@ -227,14 +220,14 @@ bool spooling_keeps(const struct spooling *s)
     return s->always;
 }
 
-static struct spool_given given_now(const struct spooling *s, wall now)
+struct spool_given spooling_given(const struct spooling *s, wall now)
 {
     return (struct spool_given){s->round, now, span_of(s->queue)};
 }
 
 void spooling_keep(struct spooling *s, const struct accept_args *job, wall now)
 {
-    struct spool_given given = given_now(s, now);
+    struct spool_given given = spooling_given(s, now);
     err e = files_free_bytes(s->dir) < s->disk_floor_bytes
                 ? E_DISK_FULL
                 : spool_add_copy(s->spool, job, now, &given, NULL);
@@ -275,7 +268,8 @@ static err offer(struct spooling *s, struct store *queue, struct spooled *entry,
                  struct fault *f)
 {
     struct accept_args *job = &entry->job;
-    bool ours = entry->given || s->untold == entry->number;
+    struct line *l = &s->lines[SPOOL_JOB];
+    bool ours = entry->given || l->untold == entry->number;
     struct accept_reply reply = {0};
     struct fault first = {0};
     err e = store_accept(queue, job, now, &reply, &first);
@@ -288,9 +282,9 @@ static err offer(struct spooling *s, struct store *queue, struct spooled *entry,
         if (e == E_CONFLICT && ours)
             return E_OK; /* it was handed over so before */
         if (e && e != E_CONFLICT && !is_of_the_entry(e))
-            s->untold = entry->number;
-        else if (s->untold == entry->number)
-            s->untold = 0;
+            l->untold = entry->number;
+        else if (l->untold == entry->number)
+            l->untold = 0;
     }
     if (!e && reply.state == JOB_CANCELLED)
         log_info("spool.cancelled", F_S("job", job->id),
@@ -300,15 +294,52 @@ static err offer(struct spooling *s, struct store *queue, struct spooled *entry,
     return e == E_CONFLICT ? E_BAD_INPUT : e; /* the id that a client chose is another job's */
 }
 
-/* It waits on, and what is behind it goes on. Of each it is said once: all are looked at in their order. */
-static void pass_over(struct spooling *s, const struct spooled *entry, const struct fault *why)
+/* E_CONFLICT of one of its jobs: that id is another one's, unless it was handed over before and is gone. */
+static err offer_batch(struct spooling *s, struct store *queue, struct spooled *entry, wall now,
+                       struct fault *f)
 {
-    s->back_to = s->back_to && s->back_to < entry->number ? s->back_to : entry->number;
-    s->stuck_now++;
-    if (entry->number <= s->said)
+    struct batch_args *batch = &entry->batch;
+    struct batch_reply reply = {0};
+    struct fault first = {0};
+    err e = store_batch_create(queue, batch, now, s->of_batch, &reply, &first);
+    if ((e == E_BAD_INPUT && !reply.refused_count) || (!e && !span_is(batch->id, reply.id))) {
+        batch->idempotency_key =
+            SPAN_NONE; /* another batch has it there: this one was accepted as well */
+        first = (struct fault){0};
+        reply = (struct batch_reply){0};
+        e = store_batch_create(queue, batch, now, s->of_batch, &reply, &first);
+    }
+    if (e == E_CONFLICT && (!reply.refused_count || entry->given))
+        return E_OK; /* it has this one, or had it */
+    if (e && f && !f->code)
+        *f = first;
+    return e == E_CONFLICT ? E_BAD_INPUT : e;
+}
+
+static struct span id_of(const struct spooled *entry)
+{
+    return entry->kind == SPOOL_BATCH ? entry->batch.id : entry->job.id;
+}
+
+static const char *kind_of(const struct spooled *entry)
+{
+    return entry->kind == SPOOL_BATCH ? "batch" : "job";
+}
+
+static void offer_later(struct line *l, int64_t number)
+{
+    l->back_to = l->back_to && l->back_to < number ? l->back_to : number;
+}
+
+/* It waits on, and what is behind it goes on. Of each it is said once: all are looked at in their order. */
+static void pass_over(struct line *l, const struct spooled *entry, const struct fault *why)
+{
+    offer_later(l, entry->number);
+    l->stuck_now += entry->jobs;
+    if (entry->number <= l->said)
         return;
-    s->said = entry->number;
-    log_warn("spool.stuck", F_S("job", entry->job.id), F_N("entry", entry->number),
+    l->said = entry->number;
+    log_warn("spool.stuck", F_S(kind_of(entry), id_of(entry)), F_N("entry", entry->number),
              F_C("why", why->words),
              F_C("do", "it is offered again; what is behind it is not held up"));
 }
@@ -317,98 +348,112 @@ static void pass_over(struct spooling *s, const struct spooled *entry, const str
 static void set_aside(struct spooling *s, const struct spooled *entry, const struct fault *why)
 {
     struct fault trouble = {0};
-    err e = spool_set_aside(s->spool, entry->number, span_of(why->words), &trouble);
+    err e =
+        spool_set_aside(s->spool, entry->kind, entry->number, span_of(why->words), &trouble);
     err synced = spool_sync(s->spool, &trouble);
     if (e || synced) {
-        pass_over(s, entry, &trouble);
+        pass_over(&s->lines[entry->kind], entry, &trouble);
         return;
     }
-    metric_add(METRIC_SPOOLED, ASIDE, 1);
-    log_error("spool.aside", F_S("job", entry->job.id), F_N("entry", entry->number),
+    metric_add(METRIC_SPOOLED, ASIDE, entry->jobs);
+    log_error("spool.aside", F_S(kind_of(entry), id_of(entry)), F_N("entry", entry->number),
               F_C("why", why->words));
 }
 
-static void note_answered(struct spooling *s, int64_t number)
+static void note_answered(struct line *l, const struct spooled *entry)
 {
-    metric_add(METRIC_SPOOLED, HANDED_OVER, 1);
-    buf_add(&s->answered, (struct span){(const char *)&number, sizeof number});
-    if (s->answered.failed) { /* more than may wait: it is offered again */
-        s->answered.failed = E_OK;
-        s->back_to = s->back_to && s->back_to < number ? s->back_to : number;
+    int64_t number = entry->number;
+    metric_add(METRIC_SPOOLED, HANDED_OVER, entry->jobs);
+    buf_add(&l->answered, (struct span){(const char *)&number, sizeof number});
+    if (l->answered.failed) { /* more than may wait: it is offered again */
+        l->answered.failed = E_OK;
+        offer_later(l, number);
     }
 }
 
-/* E_END: none waits any more. out_passed: it was passed over. Otherwise an error is the queue's, or that of the disk. */
-static err hand_over_one(struct spooling *s, struct store *queue, wall now, bool *out_passed,
-                         struct fault *f)
+/* E_END: none waits any more. out: as many jobs as it is; out_passed: it was passed over. Otherwise an error is the queue's, or
+ * that of the disk. */
+static err hand_over_one(struct spooling *s, struct line *l, struct store *queue, wall now,
+                         int64_t *out, bool *out_passed, struct fault *f)
 {
     struct spooled entry;
     struct fault refusal = {0};
-    *out_passed = false;
-    arena_reset(s->own);
-    err e = spool_next(s->spool, s->after, s->own, &entry, &refusal);
+    struct arena *a = l->kind == SPOOL_BATCH ? s->of_batch : s->own;
+    arena_reset(a);
+    err e = spool_next(s->spool, l->kind, l->after, a, &entry, &refusal);
     if (e && !is_of_the_entry(e))
         return e == E_END ? e : fail(f, e, "%s", refusal.words);
-    bool known = is_answered(s, entry.number);
-    if (!e && !known) {
-        entry.job.accepted_ms = entry.at.ms;
-        e = offer(s, queue, &entry, now, &refusal);
-    }
+    bool known = is_answered(l, entry.number);
+    entry.job.accepted_ms = entry.at.ms;
+    if (!e && !known)
+        e = entry.kind == SPOOL_BATCH ? offer_batch(s, queue, &entry, now, &refusal)
+                                      : offer(s, queue, &entry, now, &refusal);
     if (e && !is_of_the_entry(e) && (e == E_MOVED || store_is_away(queue)))
         return fail(f, e, "%s", refusal.words);
-    s->after = entry.number;
+    l->after = entry.number;
+    *out = entry.jobs;
     *out_passed = e && !is_of_the_entry(e);
     if (*out_passed)
-        pass_over(s, &entry, &refusal);
+        pass_over(l, &entry, &refusal);
     else if (e)
         set_aside(s, &entry, &refusal);
     else if (!known)
-        note_answered(s, entry.number);
+        note_answered(l, &entry);
     return E_OK;
 }
 
 /* From now on the new ones are looked at, and before them what was passed over. */
-static void begin_anew(struct spooling *s)
+static void begin_anew(struct line *l)
 {
-    s->after = s->back_to ? s->back_to - 1 : s->after;
-    s->back_to = 0;
-    s->stuck = s->stuck_now;
-    s->stuck_now = 0;
+    l->after = l->back_to ? l->back_to - 1 : l->after;
+    l->back_to = 0;
+    l->stuck = l->stuck_now;
+    l->stuck_now = 0;
 }
 
 /* As many as a group may have, or until so many in a row are passed over that the queue is left alone for a while. out_more: it was
  * not, and there may be more. */
-static err hand_over_piece(struct spooling *s, struct store *queue, wall now, bool *out_more,
-                           struct fault *f)
+static err hand_over_piece(struct spooling *s, struct line *l, struct store *queue, wall now,
+                           bool *out_more, struct fault *f)
 {
-    int in_a_row = 0;
+    int64_t in_a_row = 0, jobs = 0;
     err e = E_OK;
-    for (int i = 0; i < PIECE && in_a_row < REFUSED && !e; i++) {
-        bool passed;
-        e = hand_over_one(s, queue, now, &passed, f);
-        in_a_row = passed ? in_a_row + 1 : 0;
+    for (int64_t sum = 0; sum < PIECE && in_a_row < REFUSED && !e; sum += jobs) {
+        bool passed = false;
+        e = hand_over_one(s, l, queue, now, &jobs, &passed, f);
+        in_a_row = passed ? in_a_row + jobs : 0;
     }
     if (e == E_END)
-        begin_anew(s);
+        begin_anew(l);
     *out_more = !e && in_a_row < REFUSED;
     return e == E_END ? E_OK : e;
+}
+
+static err note_line(struct spooling *s, struct line *l, const struct spool_given *given,
+                     size_t *out_bytes, struct fault *f)
+{
+    size_t all = l->answered.n / sizeof(int64_t), n = all < NOTED ? all : NOTED;
+    err e = E_OK;
+    for (size_t i = 0; !e && i < n; i++) {
+        int64_t number;
+        memcpy(&number, l->answered.p + i * sizeof number, sizeof number);
+        e = spool_handed_over(s->spool, l->kind, number, given, f);
+    }
+    *out_bytes = n * sizeof(int64_t);
+    return e;
 }
 
 /* What the queue answered for is noted here, as far as the disk lets it; the rest is not offered again by this process. */
 static err note_handed_over(struct spooling *s, wall now, struct fault *f)
 {
-    struct spool_given given = given_now(s, now);
-    size_t n =
-        s->answered.n / sizeof(int64_t) < NOTED ? s->answered.n / sizeof(int64_t) : NOTED;
+    struct spool_given given = spooling_given(s, now);
+    size_t bytes[SPOOL_KINDS] = {0};
     err e = E_OK;
-    for (size_t i = 0; !e && i < n; i++) {
-        int64_t number;
-        memcpy(&number, s->answered.p + i * sizeof number, sizeof number);
-        e = spool_handed_over(s->spool, number, &given, f);
-    }
+    for (int kind = 0; !e && kind < SPOOL_KINDS; kind++)
+        e = note_line(s, &s->lines[kind], &given, &bytes[kind], f);
     err synced = spool_sync(s->spool, f);
-    if (!e && !synced)
-        buf_drop(&s->answered, n * sizeof(int64_t));
+    for (int kind = 0; !e && !synced && kind < SPOOL_KINDS; kind++)
+        buf_drop(&s->lines[kind].answered, bytes[kind]);
     return e ? e : synced;
 }
 
@@ -457,6 +502,15 @@ static void say_trouble(struct spooling *s, err e, const struct fault *f)
     s->troubled = e != E_OK;
 }
 
+/* Nobody knows which of them the queue has. */
+static void forget_answers(struct spooling *s)
+{
+    for (int kind = 0; kind < SPOOL_KINDS; kind++) {
+        buf_clear(&s->lines[kind].answered);
+        s->lines[kind].after = s->lines[kind].back_to = 0;
+    }
+}
+
 /* As a group of the queue's. */
 static err hand_over_group(struct spooling *s, struct store *queue, wall now, bool *out_more,
                            struct fault *f)
@@ -467,12 +521,14 @@ static err hand_over_group(struct spooling *s, struct store *queue, wall now, bo
         e = store_begin(queue, f);
     if (e || !v.waiting)
         return e;
-    e = hand_over_piece(s, queue, now, out_more, f);
-    err committed = store_commit(queue, f);
-    if (committed) { /* nobody knows which of them it has */
-        buf_clear(&s->answered);
-        s->after = s->back_to = 0;
+    for (int kind = 0; !e && kind < SPOOL_KINDS; kind++) {
+        bool more = false;
+        e = hand_over_piece(s, &s->lines[kind], queue, now, &more, f);
+        *out_more = *out_more || more;
     }
+    err committed = store_commit(queue, f);
+    if (committed)
+        forget_answers(s);
     return e ? e : committed;
 }
 
@@ -508,7 +564,8 @@ err spooling_again(struct spooling *s, int64_t *out_count, struct fault *f)
         return e ? e : synced;
     s->again_due = false;
     s->pass_due = true;
-    buf_clear(&s->answered);
-    s->after = s->back_to = s->said = 0;
+    forget_answers(s);
+    for (int kind = 0; kind < SPOOL_KINDS; kind++)
+        s->lines[kind].said = 0;
     return E_OK;
 }

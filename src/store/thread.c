@@ -183,16 +183,44 @@ static void answer_all(struct store_op **ops, size_t n, err e, const struct faul
 
 /* ---- while the queue is away ---- */
 
-/* Whether its job is here already, from an earlier request, or one with its unique key: then it is answered. */
+/* Orders: what this node takes when the queue cannot. */
+static bool is_order(const struct store_op *op)
+{
+    return op->verb == STORE_ACCEPT || op->verb == STORE_BATCH_CREATE;
+}
+
+static enum durability *durability_of(struct store_op *op, bool **out_confirmed)
+{
+    bool job = op->verb == STORE_ACCEPT;
+    *out_confirmed = job ? &op->out.accept.confirmed : &op->out.batch.confirmed;
+    return job ? &op->out.accept.durability : &op->out.batch.durability;
+}
+
+static bool is_spooled(struct store_op *op)
+{
+    bool *confirmed;
+    return is_order(op) && *durability_of(op, &confirmed) == DURABILITY_SPOOLED;
+}
+
+static err find_here(struct store_thread *t, struct store_op *op, wall now, struct fault *f)
+{
+    if (op->verb == STORE_BATCH_CREATE)
+        return spooling_find_batch(t->spooling, op->in.batch_create, now, op->arena,
+                                   &op->out.batch, f);
+    err waits = spooling_find(t->spooling, &op->in.accept, &op->out.accept, f);
+    return waits == E_END && spooling_has_key(t->spooling, &op->in.accept)
+               ? spooling_take(t->spooling, &op->in.accept, t->outlook.mode, now, op->arena,
+                               &op->out.accept, f)
+               : waits;
+}
+
+/* Whether its job, or its batch, is here already, from an earlier request, or one with its unique key: then it is answered. */
 static bool waits_here(struct store_thread *t, struct store_op *op, wall now)
 {
     struct fault f = {0};
-    if (!t->spooling || op->verb != STORE_ACCEPT)
+    if (!t->spooling || !is_order(op))
         return false;
-    err waits = spooling_find(t->spooling, &op->in.accept, &op->out.accept, &f);
-    if (waits == E_END && spooling_has_key(t->spooling, &op->in.accept))
-        waits = spooling_take(t->spooling, &op->in.accept, t->outlook.mode, now, op->arena,
-                              &op->out.accept, &f);
+    err waits = find_here(t, op, now, &f);
     if (waits == E_END)
         return false;
     op->result = waits;
@@ -201,7 +229,7 @@ static bool waits_here(struct store_thread *t, struct store_op *op, wall now)
     return true;
 }
 
-/* Takes this job when the queue cannot. */
+/* Takes it when the queue cannot. */
 static void take_here(struct store_thread *t, struct store_op *op, wall now)
 {
     struct fault f = {0};
@@ -210,17 +238,22 @@ static void take_here(struct store_thread *t, struct store_op *op, wall now)
     if (!t->spooling || !away ||
         waits_here(t, op, now)) /* one before it in this group is the same */
         return;
-    op->result = spooling_take(t->spooling, &op->in.accept, t->outlook.mode, now, op->arena,
-                               &op->out.accept, &f);
+    if (op->verb == STORE_BATCH_CREATE)
+        op->result = spooling_take_batch(t->spooling, op->in.batch_create, t->outlook.mode, now,
+                                         op->arena, &op->out.batch, &f);
+    else
+        op->result = spooling_take(t->spooling, &op->in.accept, t->outlook.mode, now, op->arena,
+                                   &op->out.accept, &f);
     op->fault = f;
 }
 
 static void keep_here(struct store_thread *t, struct store_op *op, wall now)
 {
     const struct accept_reply *r = &op->out.accept;
-    bool keep = t->spooling && spooling_keeps(t->spooling) && !op->result && !r->replayed &&
-                !r->existing;
-    if (keep)
+    bool keep = t->spooling && spooling_keeps(t->spooling) && !op->result;
+    if (keep && op->verb == STORE_BATCH_CREATE && !op->out.batch.replayed)
+        spooling_keep_batch(t->spooling, op->in.batch_create, &op->out.batch, now);
+    else if (keep && op->verb == STORE_ACCEPT && !r->replayed && !r->existing)
         spooling_keep(t->spooling, &op->in.accept, now);
     take_here(t, op, now);
 }
@@ -231,13 +264,12 @@ static void sync_spool(struct store_thread *t, struct store_op **ops, size_t n)
     struct fault f = {0};
     err e = spooling_sync(t->spooling, &f);
     for (size_t i = 0; e && i < n; i++)
-        if (ops[i]->verb == STORE_ACCEPT && !ops[i]->result &&
-            ops[i]->out.accept.durability == DURABILITY_SPOOLED)
+        if (!ops[i]->result && is_spooled(ops[i]))
             answer_all(&ops[i], 1, e, &f);
 }
 
-/* Which job it asks for; empty: for none. */
-static struct span job_of(const struct store_op *op)
+/* Which job or batch it asks for; empty: for none. */
+static struct span subject_of(const struct store_op *op)
 {
     if (op->verb == STORE_JOB)
         return op->in.job.id;
@@ -245,14 +277,16 @@ static struct span job_of(const struct store_op *op)
         return op->in.items.id;
     if (op->verb == STORE_EVENTS)
         return op->in.events.job;
+    if (op->verb == STORE_READ || op->verb == STORE_WRITE)
+        return op->in.work.about;
     return op->verb == STORE_CANCEL ? op->in.cancel.id : SPAN_NONE;
 }
 
-/* A job that waits here is none that is not there; events are asked for without asking whether it is. */
+/* What waits here is nothing that is not there; events are asked for without asking whether it is. */
 static void note_spooled(struct store_thread *t, struct store_op *op)
 {
     struct fault f = {0};
-    struct span id = job_of(op);
+    struct span id = subject_of(op);
     bool none = op->verb == STORE_EVENTS && !op->result && op->out.events.count == 0;
     if (!t->spooling || !id.n || (op->result != E_NOT_FOUND && !none))
         return;
@@ -293,6 +327,15 @@ static void publish_spool(struct store_thread *t)
     pthread_mutex_unlock(&t->lock);
 }
 
+/* How safe it is in the queue. */
+static void note_durability(struct store_thread *t, struct store_op *op)
+{
+    bool *confirmed, sure;
+    enum durability *is = durability_of(op, &confirmed);
+    *is = store_durability(t->store, &sure);
+    *confirmed = sure;
+}
+
 /* One transaction. On failure nothing of it is there and no result was given. */
 static err write_group(struct store_thread *t, struct store_op **ops, size_t n, struct fault *f)
 {
@@ -312,7 +355,7 @@ static err write_group(struct store_thread *t, struct store_op **ops, size_t n, 
     for (size_t i = 0; i < n; i++) {
         if (!ops[i]->answered)
             ops[i]->result = apply_write(t->store, ops[i], now);
-        if (ops[i]->verb == STORE_ACCEPT && !here[i])
+        if (is_order(ops[i]) && !here[i])
             keep_here(t, ops[i], now);
         note_spooled(t, ops[i]);
         fault_point_if(ops[i]->verb == STORE_RESERVE && !ops[i]->result, "store.reserve");
@@ -323,9 +366,8 @@ static err write_group(struct store_thread *t, struct store_op **ops, size_t n, 
     if (t->spooling)
         sync_spool(t, ops, n);
     for (size_t i = 0; i < n && !e; i++)
-        if (ops[i]->verb == STORE_ACCEPT && ops[i]->out.accept.durability != DURABILITY_SPOOLED)
-            ops[i]->out.accept.durability =
-                store_durability(t->store, &ops[i]->out.accept.confirmed);
+        if (is_order(ops[i]) && !is_spooled(ops[i]))
+            note_durability(t, ops[i]);
     metric_time(METRIC_STORE_TX, elapsed_ms(&began));
     return e;
 }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "core/steady.h"
+#include "store/batches.h"
 #include "store/evidence.h"
 #include "store/lanes.h"
 #include "store/reader.h"
@@ -22,6 +23,7 @@
 
 enum store_verb {
     STORE_ACCEPT,
+    STORE_BATCH_CREATE,
     STORE_RESERVE,
     STORE_STARTED,
     STORE_HEARTBEAT,
@@ -75,6 +77,8 @@ struct store_work {
     err (*run)(struct store *s, void *args, struct arena *a, wall now, struct fault *f);
     void *args;     /* arguments and reply, the caller's */
     bool ends_jobs; /* may use the ballast of a full disk */
+    /* The job or batch that it is about, which may wait in this node's spool; empty: none */
+    struct span about;
 };
 
 struct store_op {
@@ -84,6 +88,7 @@ struct store_op {
     void *ctx;
     union {
         struct accept_args accept;
+        const struct batch_args *batch_create;
         struct reserve_args reserve;
         struct {
             struct span id;
@@ -152,6 +157,7 @@ struct store_op {
     } in;
     union {
         struct accept_reply accept;
+        struct batch_reply batch;
         struct lease lease;
         struct heartbeat_reply heartbeat;
         struct commit_reply commit;

@@ -453,6 +453,65 @@ static void s66_with_a_spool_no_job_is_lost_and_none_is_doubled(void **state)
     spooling_close(&spool);
 }
 
+/* A batch is lost whole, in one script of the queue or in several, and comes again whole; one that the copy has is there once, and
+ * what ended in it stays ended. */
+static void with_a_spool_no_batch_is_lost_and_none_is_doubled(void **state)
+{
+    (void)state;
+    enum { SMALL = 5, LARGE = 45, BATCHES = 4 };
+    static const size_t sizes[BATCHES] = {SMALL, LARGE, SMALL, LARGE};
+    static struct accept_args jobs[BATCHES][LARGE];
+    struct batch_args batches[BATCHES];
+    struct spooling *spool;
+    struct spooling_config config = {.state_dir = primary.dir, .most = 200, .always = true};
+    struct batch_reply reply;
+    struct batch_view v;
+    int64_t again;
+    bool more = true;
+    assert_int_equal(spooling_open(&spool, &config, &w->f), E_OK);
+    for (int i = 0; i < BATCHES; i++) {
+        uint8_t random[10] = {(uint8_t)i};
+        char *id = arena_get(w->ids, ID_TEXT);
+        id_make(id, "bat", now(), random);
+        for (size_t n = 0; n < sizes[i]; n++)
+            jobs[i][n] = job_args(new_id(), "x/normal");
+        batches[i] = (struct batch_args){.id = span_of(id),
+                                         .jobs = jobs[i],
+                                         .count = sizes[i],
+                                         .idempotency_key = i % 3 ? span_of(id) : SPAN_NONE};
+        if (i == BATCHES / 2) {
+            struct lease l = start_next();
+            finish(&l, FAILURE_NONE);
+            copied();
+            part();
+        }
+        begin();
+        assert_int_equal(store_batch_create(w->s, &batches[i], now(), w->a, &reply, &w->f),
+                         E_OK);
+        commit();
+        spooling_keep_batch(spool, &batches[i], &reply, now());
+    }
+    assert_int_equal(spooling_sync(spool, &w->f), E_OK);
+    fail_over();
+    noticed(w->s);
+    for (int i = 0; i < BATCHES; i++)
+        assert_int_equal(store_batch(w->s, batches[i].id, w->a, &v, &w->f),
+                         i < BATCHES / 2 ? E_OK : E_NOT_FOUND);
+    assert_int_equal(spooling_again(spool, &again, &w->f), E_OK);
+    assert_int_equal(again, 2 * (SMALL + LARGE));
+    while (more)
+        assert_int_equal(spooling_hand_over(spool, w->s, now(), &more, &w->f), E_OK);
+    for (int i = 0; i < BATCHES; i++) {
+        assert_int_equal(store_batch(w->s, batches[i].id, w->a, &v, &w->f), E_OK);
+        assert_true(v.sealed);
+        assert_int_equal(v.counts[JOB_READY], (int64_t)sizes[i] - !i);
+        assert_int_equal(v.counts[JOB_SUCCEEDED], !i);
+    }
+    assert_int_equal(jobs_count(), 2 * (SMALL + LARGE));
+    assert_int_equal(repairs_of_a_walk(), 0);
+    spooling_close(&spool);
+}
+
 static void several_nodes_notice_one_loss_and_the_epoch_rises_once(void **state)
 {
     (void)state;
@@ -685,6 +744,7 @@ int main(void)
         H(a_lost_beat_of_a_node_is_noticed),
         H(a_lost_session_is_noticed),
         H(s66_with_a_spool_no_job_is_lost_and_none_is_doubled),
+        H(with_a_spool_no_batch_is_lost_and_none_is_doubled),
         H(several_nodes_notice_one_loss_and_the_epoch_rises_once),
         H(what_an_earlier_version_found_first_is_a_loss_all_the_same),
         H(a_failover_that_lost_nothing_says_nothing),

@@ -1,7 +1,7 @@
 #include "store/sqlite/spool.h"
 
 #include "core/lane.h"
-#include "store/sqlite/db.h"
+#include "store/sqlite/spool_inside.h"
 #include "store/ticket.h"
 
 #include <errno.h>
@@ -10,21 +10,18 @@
 
 enum { LOG_MOST = 16 << 20 };
 
-struct spool {
-    struct db *db;
-    struct json_parser *parser;
-    struct buf ticket;
-    int64_t most;
-    struct counts {
-        int64_t waiting, handed_over, aside;
-        int64_t perhaps; /* of those that wait: the queue had them once */
-    } now, synced; /* those that are not on the disk yet included; at the last spool_sync() */
-};
+/* Of both kinds. */
+static struct count total(const struct spool *s)
+{
+    const struct count *j = &s->now.of[SPOOL_JOB], *b = &s->now.of[SPOOL_BATCH];
+    return (struct count){j->waiting + b->waiting, j->handed_over + b->handed_over,
+                          j->aside + b->aside, j->perhaps + b->perhaps};
+}
 
 /* ---- groups: whatever is written until spool_sync() ---- */
 
 /* A statement that failed outside of a group is of nobody's concern in the next one. */
-static err begin(struct spool *s, struct fault *f)
+err spool_begin(struct spool *s, struct fault *f)
 {
     if (!db_in_transaction(s->db) && memcmp(&s->now, &s->synced, sizeof s->now) == 0)
         db_forgive(s->db);
@@ -33,11 +30,10 @@ static err begin(struct spool *s, struct fault *f)
 
 static err fail_unwritten(err e, struct fault *f)
 {
-    return fail(
-        f, e,
-        e == E_DISK_FULL
-            ? "the disk of store.path is full: the job was not taken; free some space there"
-            : "spool.db in store.path could not be written: the job was not taken");
+    return fail(f, e,
+                e == E_DISK_FULL
+                    ? "the disk of store.path is full: nothing was taken; free some space there"
+                    : "spool.db in store.path could not be written: nothing was taken");
 }
 
 err spool_sync(struct spool *s, struct fault *f)
@@ -63,8 +59,8 @@ err spool_sync(struct spool *s, struct fault *f)
     return E_OK;
 }
 
-static err one_row(struct db *d, enum sql id, const struct db_arg *args, size_t n,
-                   struct query **out, struct fault *f)
+err spool_row(struct db *d, enum sql id, const struct db_arg *args, size_t n,
+              struct query **out, struct fault *f)
 {
     err e = db_ask_args(d, id, out, f, args, n);
     if (e)
@@ -84,13 +80,13 @@ static struct buf path_of(const char *state_dir)
     return path;
 }
 
-static err count_entries(struct db *d, struct counts *out, struct fault *f)
+static err count_jobs(struct db *d, struct count *out, struct fault *f)
 {
     struct query *q;
-    err e = one_row(d, SQL_SPOOL_COUNT, NULL, 0, &q, f);
+    err e = spool_row(d, SQL_SPOOL_COUNT, NULL, 0, &q, f);
     if (e)
         return e;
-    *out = (struct counts){db_int(q, 0) - db_int(q, 1), db_int(q, 1), db_int(q, 2), 0};
+    *out = (struct count){db_int(q, 0) - db_int(q, 1), db_int(q, 1), db_int(q, 2), 0};
     db_end(q);
     return E_OK;
 }
@@ -98,7 +94,7 @@ static err count_entries(struct db *d, struct counts *out, struct fault *f)
 /* What was set aside is tried again by each process: the reason may have gone with the one before. */
 static err bring_back(struct spool *s, struct fault *f)
 {
-    err e = begin(s, f);
+    err e = spool_begin(s, f);
     if (!e)
         e = db_run_args(s->db, SQL_SPOOL_BACK, f, NULL, 0);
     if (!e)
@@ -107,6 +103,8 @@ static err bring_back(struct spool *s, struct fault *f)
         e = db_run_args(s->db, SQL_SPOOL_UNIQUE_STRAY, f, NULL, 0);
     if (!e)
         e = db_run_args(s->db, SQL_SPOOL_GIVEN_STRAY, f, NULL, 0);
+    if (!e)
+        e = spool_bring_back_batches(s, f);
     err synced = spool_sync(s, f);
     return e ? e : synced;
 }
@@ -126,9 +124,11 @@ err spool_open(struct spool **out, const char *state_dir, int64_t most, struct f
     if (!e)
         e = bring_back(s, f);
     if (!e)
-        e = count_entries(s->db, &s->now, f);
+        e = count_jobs(s->db, &s->now.of[SPOOL_JOB], f);
     if (!e)
-        e = db_number(s->db, SQL_SPOOL_PERHAPS, &s->now.perhaps, f);
+        e = db_number(s->db, SQL_SPOOL_PERHAPS, &s->now.of[SPOOL_JOB].perhaps, f);
+    if (!e)
+        e = spool_count_batches(s->db, &s->now.of[SPOOL_BATCH], f);
     s->synced = s->now;
     if (e) {
         spool_close(&s);
@@ -151,20 +151,12 @@ void spool_close(struct spool **s)
 
 /* ---- adding ---- */
 
-/* An earlier request with this key, and whether its job waits; E_END: there is none. */
-static err find_request(struct spool *s, const struct accept_args *job, struct spool_reply *out,
-                        bool *out_waits, struct fault *f)
+err spool_read_key(struct query *q, uint64_t hash, struct spool_reply *out, bool *out_waits,
+                   struct fault *f)
 {
-    struct lane_name lane;
     struct spool_reply reply = {.replayed = true};
-    struct query *q;
-    if (!job->idempotency_key.n || !lane_name_parse(job->lane, &lane))
-        return E_END;
-    err e = one_row(s->db, SQL_SPOOL_KEY,
-                    DB_ARGS(DB_T(lane.tenant), DB_T(job->idempotency_key)), &q, f);
-    if (e)
-        return e;
-    if ((uint64_t)db_int(q, 1) != job->request_hash)
+    err e = E_OK;
+    if ((uint64_t)db_int(q, 1) != hash)
         e = fail(
             f, E_BAD_INPUT,
             "this Idempotency-Key was used with another body; use a new key for a new request");
@@ -176,12 +168,25 @@ static err find_request(struct spool *s, const struct accept_args *job, struct s
     return e;
 }
 
+/* An earlier request with this key, and whether its job waits; E_END: there is none. */
+static err find_request(struct spool *s, const struct accept_args *job, struct spool_reply *out,
+                        bool *out_waits, struct fault *f)
+{
+    struct lane_name lane;
+    struct query *q;
+    if (!job->idempotency_key.n || !lane_name_parse(job->lane, &lane))
+        return E_END;
+    err e = spool_row(s->db, SQL_SPOOL_KEY,
+                      DB_ARGS(DB_T(lane.tenant), DB_T(job->idempotency_key)), &q, f);
+    return e ? e : spool_read_key(q, job->request_hash, out, out_waits, f);
+}
+
 err spool_find(struct spool *s, const struct accept_args *job, struct spool_reply *out,
                struct fault *f)
 {
     bool waits = true;
     struct spool_reply reply;
-    if (s->now.waiting == 0)
+    if (s->now.of[SPOOL_JOB].waiting == 0)
         return E_END;
     err e = find_request(s, job, &reply, &waits, f);
     if (!waits) /* the queue has it, and answers by itself */
@@ -191,26 +196,43 @@ err spool_find(struct spool *s, const struct accept_args *job, struct spool_repl
     return e;
 }
 
-/* Whether an entry has this id, and whether it waits and the queue never had it. */
-static bool find_entry(struct spool *s, struct span id, bool *out_waits)
+bool spool_entry(struct spool *s, struct span id, bool *out_waits)
 {
     struct query *q;
-    if (one_row(s->db, SQL_SPOOL_HAS, DB_ARGS(DB_T(id)), &q, NULL))
+    struct spool_batch_has has;
+    if (!spool_row(s->db, SQL_SPOOL_HAS, DB_ARGS(DB_T(id)), &q, NULL)) {
+        *out_waits = db_int(q, 0) == 0;
+        db_end(q);
+        return true;
+    }
+    if (!spool_batch_has(s, id, &has))
         return false;
-    *out_waits = db_int(q, 0) == 0;
-    db_end(q);
+    *out_waits = has.state == 0 && !has.given;
     return true;
+}
+
+static err say_aside(const char *what, struct span id, struct span why, struct fault *f)
+{
+    return fail(
+        f, E_STORE,
+        "%s %.*s was accepted while the queue was away and could not be handed over: %.*s",
+        what, SP(span_cut(id, 0, 60)), SP(span_cut(why, 0, 120)));
+}
+
+static const char *word_of(struct span id)
+{
+    return span_starts(id, SPAN("bat_")) ? "batch" : "job";
 }
 
 static err find_aside(struct spool *s, struct span id, struct fault *f)
 {
     struct query *q;
-    if (one_row(s->db, SQL_SPOOL_IS_ASIDE, DB_ARGS(DB_T(id)), &q, NULL))
-        return E_OK;
-    err e = fail(
-        f, E_STORE,
-        "job %.*s was accepted while the queue was away and could not be handed over: %.*s",
-        SP(span_cut(id, 0, 60)), SP(span_cut(db_text(q, 0), 0, 120)));
+    struct spool_batch_has has;
+    if (spool_row(s->db, SQL_SPOOL_IS_ASIDE, DB_ARGS(DB_T(id)), &q, NULL))
+        return spool_batch_has(s, id, &has) && has.state == 2
+                   ? say_aside(has.is_batch ? "batch" : "job", id, span_of(has.why), f)
+                   : E_OK;
+    err e = say_aside("job", id, db_text(q, 0), f);
     db_end(q);
     return e;
 }
@@ -218,13 +240,14 @@ static err find_aside(struct spool *s, struct span id, struct fault *f)
 err spool_has(struct spool *s, struct span id, struct fault *f)
 {
     bool waits = false;
-    if (s->now.waiting > s->now.perhaps && find_entry(s, id, &waits) && waits)
+    struct count all = total(s);
+    if (all.waiting > all.perhaps && spool_entry(s, id, &waits) && waits)
         return fail(
             f, E_BUSY,
-            "job %.*s was accepted while the queue was away and waits on this node; it is "
+            "%s %.*s was accepted while the queue was away and waits on this node; it is "
             "handed over as soon as the queue is back",
-            SP(span_cut(id, 0, 60)));
-    return s->now.aside > 0 ? find_aside(s, id, f) : E_OK;
+            word_of(id), SP(span_cut(id, 0, 60)));
+    return all.aside > 0 ? find_aside(s, id, f) : E_OK;
 }
 
 static err leave(struct spool *s, int64_t number, struct fault *f)
@@ -237,24 +260,59 @@ static err leave(struct spool *s, int64_t number, struct fault *f)
     return e;
 }
 
-/* For one that waits. What waits anew stays: the queue may have lost it. */
-static err make_room(struct spool *s, struct fault *f)
+/* What was handed over first, of both kinds. */
+static err drop_oldest(struct spool *s, struct fault *f)
 {
-    int64_t first = 0;
-    if (s->now.waiting - s->now.perhaps >= s->most)
-        return fail(
-            f, E_BUSY,
-            "the queue cannot be reached, and as many jobs as may wait on this node do (%lld); try again later",
-            (long long)s->most);
-    if (s->now.waiting + s->now.handed_over < s->most || s->now.handed_over == 0)
-        return E_OK;
-    err e = begin(s, f);
+    struct query *q;
+    int64_t number = 0, at = INT64_MAX, batch = 0, batch_at, jobs = 0;
+    err e = spool_row(s->db, SQL_SPOOL_FIRST_GIVEN, NULL, 0, &q, f);
+    if (e && e != E_END)
+        return e;
+    if (!e) {
+        number = db_int(q, 0);
+        at = db_int(q, 1);
+        db_end(q);
+    }
+    e = spool_oldest_batch(s, &batch, &batch_at, &jobs, f);
+    if (!e && batch_at < at)
+        return spool_batch_leave(s, batch, jobs, f);
     if (!e)
-        e = db_number(s->db, SQL_SPOOL_FIRST_GIVEN, &first, f);
-    if (!e)
-        e = leave(s, first, f);
-    s->now.handed_over -= !e;
+        e = leave(s, number, f);
+    s->now.of[SPOOL_JOB].handed_over -= !e;
     return e;
+}
+
+/* What waits anew stays: the queue may have lost it. */
+err spool_make_room(struct spool *s, int64_t jobs, bool copy, struct fault *f)
+{
+    struct count all = total(s);
+    if (copy && all.waiting + all.handed_over + jobs > s->most)
+        return fail(f, E_BUSY, "there is no room for copies");
+    if (!copy && all.waiting - all.perhaps + jobs > s->most)
+        return jobs > 1
+                   ? fail(f, E_BUSY,
+                          "the queue cannot be reached, and of the %lld jobs that may wait on "
+                          "this node (store.spool_max) there is room for %lld; order fewer, or "
+                          "try again later",
+                          (long long)s->most, (long long)(s->most - all.waiting + all.perhaps))
+                   : fail(f, E_BUSY,
+                          "the queue cannot be reached, and as many jobs as may wait on this "
+                          "node do (%lld); try again later",
+                          (long long)s->most);
+    err e = spool_begin(s, f);
+    while (!e && all.handed_over > 0 && all.waiting + all.handed_over + jobs > s->most) {
+        e = drop_oldest(s, f);
+        all = total(s);
+    }
+    return e;
+}
+
+err spool_ticket(struct spool *s, const struct accept_args *job, struct span *out,
+                 struct fault *f)
+{
+    buf_clear(&s->ticket);
+    err e = ticket_write(job, &s->ticket, f);
+    return e ? e : buf_end(&s->ticket, out);
 }
 
 static err add(struct spool *s, const struct accept_args *job, wall now, bool copy,
@@ -269,20 +327,13 @@ static err add(struct spool *s, const struct accept_args *job, wall now, bool co
     err e = find_request(s, job, out, &waits, f);
     if (e != E_END)
         return e;
-    e = find_entry(s, job->id, &waits)
+    e = spool_entry(s, job->id, &waits)
             ? fail(f, E_CONFLICT, "there is a job %.*s already", SP(job->id))
-            : E_OK;
-    buf_clear(&s->ticket);
+            : spool_ticket(s, job, &ticket, f);
     if (!e)
-        e = ticket_write(job, &s->ticket, f);
+        e = spool_make_room(s, 1, copy, f);
     if (!e)
-        e = buf_end(&s->ticket, &ticket);
-    if (!e && copy && s->now.waiting + s->now.handed_over >= s->most)
-        e = fail(f, E_BUSY, "there is no room for copies");
-    if (!e && !copy)
-        e = make_room(s, f);
-    if (!e)
-        e = begin(s, f);
+        e = spool_begin(s, f);
     if (!e)
         e = db_run(s->db, SQL_SPOOL_ADD, f, DB_T(job->id), DB_T(lane.tenant), DB_I(now.ms),
                    DB_I(job->run_at_ms), DB_T(ticket), db_text_or_null(job->idempotency_key),
@@ -293,7 +344,7 @@ static err add(struct spool *s, const struct accept_args *job, wall now, bool co
                    DB_T(job->unique_key));
     if (e)
         return e;
-    s->now.waiting++;
+    s->now.of[SPOOL_JOB].waiting++;
     span_copy(job->id, reply.id, sizeof reply.id);
     *out = reply;
     return E_OK;
@@ -310,7 +361,7 @@ err spool_add_copy(struct spool *s, const struct accept_args *job, wall now,
 {
     struct spool_reply reply = {0};
     err e = add(s, job, now, true, &reply, f);
-    return e || !reply.number ? e : spool_handed_over(s, reply.number, given, f);
+    return e || !reply.number ? e : spool_handed_over(s, SPOOL_JOB, reply.number, given, f);
 }
 
 /* ---- handing over ---- */
@@ -323,7 +374,8 @@ static err read_entry(struct spool *s, struct query *q, struct arena *a, struct 
     err e = E_OK;
     struct accept_args job = {0};
     struct span id = SPAN_NONE, key = SPAN_NONE, by = SPAN_NONE;
-    *out = (struct spooled){.number = db_int(q, 0), .at.ms = db_int(q, 2)};
+    *out = (struct spooled){
+        .kind = SPOOL_JOB, .number = db_int(q, 0), .at.ms = db_int(q, 2), .jobs = 1};
     e = db_keep(q, 1, a, &id, f);
     if (!e)
         e = db_keep(q, 4, a, &ticket, f);
@@ -344,35 +396,57 @@ static err read_entry(struct spool *s, struct query *q, struct arena *a, struct 
     return e;
 }
 
-err spool_next(struct spool *s, int64_t after, struct arena *a, struct spooled *out,
-               struct fault *f)
+err spool_next(struct spool *s, enum spool_kind kind, int64_t after, struct arena *a,
+               struct spooled *out, struct fault *f)
 {
     struct query *q;
-    err e = one_row(s->db, SQL_SPOOL_NEXT, DB_ARGS(DB_I(after)), &q, f);
+    if (kind == SPOOL_BATCH)
+        return spool_next_batch(s, after, a, out, f);
+    err e = spool_row(s->db, SQL_SPOOL_NEXT, DB_ARGS(DB_I(after)), &q, f);
+    return e ? e : read_entry(s, q, a, out, f);
+}
+
+static err live_by_itself(struct spool *s, struct span tenant, struct span key, struct arena *a,
+                          struct spooled *out, struct fault *f)
+{
+    struct query *q;
+    const struct count *is = &s->now.of[SPOOL_JOB];
+    if (is->waiting == is->perhaps)
+        return E_END;
+    err e = spool_row(s->db, SQL_SPOOL_UNIQUE, DB_ARGS(DB_T(tenant), DB_T(key)), &q, f);
     return e ? e : read_entry(s, q, a, out, f);
 }
 
 err spool_live(struct spool *s, struct span tenant, struct span key, struct arena *a,
                struct spooled *out, struct fault *f)
 {
-    struct query *q;
-    if (s->now.waiting == s->now.perhaps)
-        return E_END;
-    err e = one_row(s->db, SQL_SPOOL_UNIQUE, DB_ARGS(DB_T(tenant), DB_T(key)), &q, f);
-    return e ? e : read_entry(s, q, a, out, f);
+    struct spooled in_batch;
+    err e = live_by_itself(s, tenant, key, a, out, f);
+    if (e && e != E_END)
+        return e;
+    err other = spool_live_in_batch(s, tenant, key, a, &in_batch, f);
+    if (other == E_END || (!e && (other || in_batch.at.ms < out->at.ms)))
+        return e;
+    *out = in_batch;
+    return other;
 }
 
-err spool_replace(struct spool *s, int64_t number, struct span by, struct fault *f)
+err spool_replace(struct spool *s, const struct spooled *live, struct span by, struct fault *f)
 {
-    err e = begin(s, f);
-    return e ? e : db_run(s->db, SQL_SPOOL_UNIQUE_REPLACE, f, DB_I(number), DB_T(by));
+    if (live->kind == SPOOL_BATCH)
+        return spool_replace_in_batch(s, live, by, f);
+    err e = spool_begin(s, f);
+    return e ? e : db_run(s->db, SQL_SPOOL_UNIQUE_REPLACE, f, DB_I(live->number), DB_T(by));
 }
 
-err spool_handed_over(struct spool *s, int64_t number, const struct spool_given *given,
-                      struct fault *f)
+err spool_handed_over(struct spool *s, enum spool_kind kind, int64_t number,
+                      const struct spool_given *given, struct fault *f)
 {
+    struct count *is = &s->now.of[SPOOL_JOB];
+    if (kind == SPOOL_BATCH)
+        return spool_batch_handed_over(s, number, given, f);
     struct span store = given->store.p ? given->store : SPAN("");
-    err e = begin(s, f);
+    err e = spool_begin(s, f);
     if (!e)
         e = db_run(s->db, SQL_SPOOL_DONE, f, DB_I(number));
     if (e || !db_changes(s->db))
@@ -382,110 +456,132 @@ err spool_handed_over(struct spool *s, int64_t number, const struct spool_given 
     if (!e && !anew)
         e = db_run(s->db, SQL_SPOOL_GIVEN, f, DB_I(number), DB_I(given->round),
                    DB_I(given->at.ms), DB_T(store));
-    s->now.waiting--;
-    s->now.perhaps -= anew;
-    s->now.handed_over++;
+    is->waiting--;
+    is->perhaps -= anew;
+    is->handed_over++;
     return e;
 }
 
-err spool_set_aside(struct spool *s, int64_t number, struct span why, struct fault *f)
+err spool_set_aside(struct spool *s, enum spool_kind kind, int64_t number, struct span why,
+                    struct fault *f)
 {
-    err e = begin(s, f);
+    struct count *is = &s->now.of[SPOOL_JOB];
+    if (kind == SPOOL_BATCH)
+        return spool_batch_aside(s, number, why, f);
+    err e = spool_begin(s, f);
     if (!e)
         e = db_run(s->db, SQL_SPOOL_ASIDE, f, DB_I(number), DB_T(why));
     if (!e)
         e = db_run(s->db, SQL_SPOOL_LEAVE, f, DB_I(number));
     if (e || !db_changes(s->db))
         return e;
-    s->now.waiting--;
-    s->now.aside++;
+    is->waiting--;
+    is->aside++;
     struct query *
         q; /* that the queue had it once is known on: when it comes back it may be dropped for that */
-    e = one_row(s->db, SQL_SPOOL_IS_GIVEN, DB_ARGS(DB_I(number)), &q, f);
+    e = spool_row(s->db, SQL_SPOOL_IS_GIVEN, DB_ARGS(DB_I(number)), &q, f);
     if (e)
         return e == E_END ? E_OK : e;
     db_end(q);
-    s->now.perhaps--;
+    is->perhaps--;
     return E_OK;
+}
+
+static err forget_strays(struct spool *s, struct fault *f)
+{
+    err e = db_run_args(s->db, SQL_SPOOL_UNIQUE_STRAY, f, NULL, 0);
+    return e ? e : db_run_args(s->db, SQL_SPOOL_GIVEN_STRAY, f, NULL, 0);
 }
 
 err spool_settle(struct spool *s, int64_t before_round, struct fault *f)
 {
-    err e = begin(s, f);
+    err e = spool_begin(s, f);
+    if (!e)
+        e = spool_settle_batches(s, before_round, f);
     if (!e)
         e = db_run(s->db, SQL_SPOOL_SETTLE, f, DB_I(before_round));
     if (e || !db_changes(s->db))
         return e;
-    s->now.handed_over -= db_changes(s->db);
-    e = db_run_args(s->db, SQL_SPOOL_UNIQUE_STRAY, f, NULL, 0);
-    return e ? e : db_run_args(s->db, SQL_SPOOL_GIVEN_STRAY, f, NULL, 0);
+    s->now.of[SPOOL_JOB].handed_over -= db_changes(s->db);
+    return forget_strays(s, f);
 }
 
 err spool_again(struct spool *s, int64_t *out_count, struct fault *f)
 {
-    err e = begin(s, f);
+    struct count *is = &s->now.of[SPOOL_JOB];
+    int64_t count = total(s).handed_over;
+    err e = spool_begin(s, f);
     if (!e)
         e = db_run_args(s->db, SQL_SPOOL_GIVEN_ALL, f, NULL, 0);
     if (!e)
         e = db_run_args(s->db, SQL_SPOOL_AGAIN, f, NULL, 0);
+    if (!e)
+        e = spool_again_batches(s, f);
     if (e)
         return e;
-    *out_count = s->now.handed_over;
-    s->now.waiting += s->now.handed_over;
-    s->now.perhaps += s->now.handed_over;
-    s->now.handed_over = 0;
+    *out_count = count;
+    is->waiting += is->handed_over;
+    is->perhaps += is->handed_over;
+    is->handed_over = 0;
     return E_OK;
 }
 
 err spool_pass(struct spool *s, struct span store, wall by, struct fault *f)
 {
-    if (s->now.perhaps == 0)
-        return E_OK;
-    err e = begin(s, f);
+    struct count *is = &s->now.of[SPOOL_JOB];
+    err e = spool_pass_batches(s, store, by, f);
+    if (e || is->perhaps == 0)
+        return e;
+    e = spool_begin(s, f);
     if (!e)
-        e = db_run(s->db, SQL_SPOOL_PASSED, f, DB_T(store.p ? store : SPAN("")), DB_I(by.ms));
+        e = db_run(s->db, SQL_SPOOL_PASSED, f, DB_T(store), DB_I(by.ms));
     if (e || !db_changes(s->db))
         return e;
-    s->now.waiting -= db_changes(s->db);
-    s->now.perhaps -= db_changes(s->db);
-    e = db_run_args(s->db, SQL_SPOOL_UNIQUE_STRAY, f, NULL, 0);
-    return e ? e : db_run_args(s->db, SQL_SPOOL_GIVEN_STRAY, f, NULL, 0);
+    is->waiting -= db_changes(s->db);
+    is->perhaps -= db_changes(s->db);
+    return forget_strays(s, f);
 }
 
 err spool_look(struct spool *s, struct spool_view *out, struct fault *f)
 {
-    struct query *q;
-    struct spool_view view = {s->now.waiting, s->now.handed_over, s->now.aside, s->most, 0};
-    err e = one_row(s->db, SQL_SPOOL_OLDEST, NULL, 0, &q, f);
-    if (e && e != E_END)
-        return e;
-    if (!e) {
-        view.oldest_ms = db_int(q, 0);
-        db_end(q);
-    }
-    *out = view;
-    return E_OK;
+    struct count all = total(s);
+    int64_t job = 0, batch = 0;
+    err e = db_number(s->db, SQL_SPOOL_OLDEST, &job, f);
+    if (!e)
+        e = db_number(s->db, SQL_SPOOL_BATCH_OLDEST, &batch, f);
+    if (!e)
+        *out = (struct spool_view){all.waiting, all.handed_over, all.aside, s->most,
+                                   !job || (batch && batch < job) ? batch : job};
+    return e;
 }
 
 /* ---- that of another process ---- */
 
-static err peek(const char *path, struct counts *out, struct fault *f)
+static err peek(const char *path, struct count *out, struct fault *f)
 {
     struct db *d = NULL;
-    int64_t tables = 0;
+    int64_t tables = 0, of_batches = 0;
+    struct count batches = {0};
     err e = db_open_reader(&d, path, NULL, f);
     if (!e)
         e = db_number(d, SQL_SPOOL_TABLES, &tables, f);
     if (!e && tables == 2) /* else its first process did not get as far as these */
-        e = count_entries(d, out, f);
+        e = count_jobs(d, out, f);
+    if (!e) /* nor an earlier version */
+        e = db_number(d, SQL_SPOOL_BATCH_TABLES, &of_batches, f);
+    if (!e && of_batches)
+        e = spool_count_batches(d, &batches, f);
     db_close(&d);
+    out->waiting += batches.waiting;
+    out->handed_over += batches.handed_over;
+    out->aside += batches.aside;
     return e;
 }
 
 err spool_peek(const char *state_dir, struct spool_view *out, struct fault *f)
 {
     struct buf path = path_of(state_dir);
-    struct counts is = {0};
+    struct count is = {0};
     err e = E_OK;
     if (path.failed)
         e = fail(f, E_CONFIG, "store.path is too long");
