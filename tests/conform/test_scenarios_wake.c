@@ -716,6 +716,80 @@ static void s59_queues_that_step_aside_hold_up_nobody_behind_as_far_as_is_promis
     assert_string_equal(l.id, small);
 }
 
+static void accept_of(const char *name, int count, int64_t memory, enum store_needs needs,
+                      int prio)
+{
+    for (int i = 0; i < count; i++) {
+        struct accept_args args = job_args(new_id(), name);
+        args.memory_bytes = memory;
+        args.needs = needs;
+        args.prio = prio;
+        accept_args(&args);
+    }
+}
+
+/* Behind so many queues as these, each with so many jobs of each kind of which none fits. The last queue is looked at last: of all
+ * of them it has had a start. */
+static void queues_before_the_last(int count, int light, int paged)
+{
+    char name[32];
+    struct lease l;
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "t%02d/normal", i);
+        accept_of(name, light, 4000, NEEDS_NOTHING, 5);
+        accept_of(name, paged, 4000, NEEDS_PAGE, 5);
+    }
+    accept_of("last/normal", 1, 10, NEEDS_NOTHING, 5);
+    assert_int_equal(
+        reserve_as(&(struct reserve_args){.needs = NEEDS_PAGE, .memory_bytes = 1000}, &l),
+        E_OK);
+    assert_true(span_is(l.lane, "last/normal"));
+}
+
+/* 128 looks beside the first of each kind of a queue, counted alike by every store: 14 queues with nine each leave two. */
+static void s59_the_looks_of_a_question_are_counted_beside_the_first_of_each_kind(void **state)
+{
+    (void)state;
+    const struct reserve_args little = {.needs = NEEDS_PAGE, .memory_bytes = 1000};
+    struct lease l;
+    queues_before_the_last(14, 10, 0);
+    accept_of("last/normal", 3, 4000, NEEDS_NOTHING, 9);
+    accept_of("last/normal", 1, 10, NEEDS_NOTHING, 5);
+    struct span before = look();
+    assert_int_equal(reserve_as(&little, &l), E_END); /* it would be the third */
+    same_look(before, look());
+}
+
+/* One of the last queue fits that needs the second look, which is the last one there is. */
+static void s59_the_last_look_of_a_question_finds_what_fits(void **state)
+{
+    (void)state;
+    const struct reserve_args little = {.needs = NEEDS_PAGE, .memory_bytes = 1000};
+    struct lease l;
+    queues_before_the_last(14, 10, 0);
+    accept_of("last/normal", 2, 4000, NEEDS_NOTHING, 9);
+    accept_of("last/normal", 1, 10, NEEDS_NOTHING, 5);
+    assert_int_equal(reserve_as(&little, &l), E_OK);
+    assert_true(span_is(l.lane, "last/normal"));
+}
+
+/* 16 queues with four looks of each kind use them up; the first of each kind is looked at all the same. */
+static void s59_the_first_of_each_kind_is_looked_at_without_looks(void **state)
+{
+    (void)state;
+    const struct reserve_args little = {.needs = NEEDS_PAGE, .memory_bytes = 1000};
+    struct lease l;
+    queues_before_the_last(16, 5, 5);
+    accept_of("last/normal", 1, 4000, NEEDS_PAGE, 9);
+    accept_of("last/normal", 2, 10, NEEDS_NOTHING, 5);
+    accept_of("last/normal", 1, 10, NEEDS_PAGE,
+              8); /* before it by rank, and behind the looks */
+    assert_int_equal(reserve_as(&little, &l), E_OK);
+    assert_true(span_is(l.lane, "last/normal"));
+    accept_of("last/normal", 1, 4000, NEEDS_NOTHING, 9);
+    assert_int_equal(reserve_as(&little, &l), E_END);
+}
+
 static void s83_runnable_counts_what_nothing_but_workers_holds_up(void **state)
 {
     (void)state;
@@ -760,6 +834,9 @@ static const struct CMUnitTest tests[] = {
     S(s59_a_worker_gets_only_what_it_knows_and_the_rest_is_neither_taken_nor_charged),
     S(s59_a_job_that_does_not_fit_holds_up_nobody_behind_it),
     S(s59_queues_that_step_aside_hold_up_nobody_behind_as_far_as_is_promised),
+    S(s59_the_looks_of_a_question_are_counted_beside_the_first_of_each_kind),
+    S(s59_the_last_look_of_a_question_finds_what_fits),
+    S(s59_the_first_of_each_kind_is_looked_at_without_looks),
     S(s59_a_job_that_was_passed_over_is_told_and_can_be_asked_for),
     S(s83_runnable_counts_what_nothing_but_workers_holds_up),
 };

@@ -52,54 +52,73 @@ static void read_head(struct query *q, struct head *out)
     span_copy(db_text(q, 6), out->site, sizeof out->site);
 }
 
-/* The first of the lane by rank with these needs that fits: one that does not holds up nobody behind it, as far as is
- * looked. E_END: none fits. top: the first of the lane so far, whether it fits or not. */
-static err first_with(struct store *s, const struct reserve_args *a, const struct store_lane *l,
-                      int needs, int64_t *peeks, struct head *top, struct head *out,
-                      struct fault *f)
+static err head_of(struct store *s, const struct store_lane *l, int needs, struct head *out,
+                   struct fault *f)
 {
     struct query *q;
-    int64_t most = *peeks < PEEK_MAX - 1 ? *peeks : PEEK_MAX - 1, looked = 0;
+    err e = db_ask(s->db, SQL_HEAD, &q, f, DB_I(l->id), DB_I(needs), DB_I(1));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    need(e != E_END); /* the lane counts a ready job */
+    if (!e)
+        read_head(q, out);
+    db_end(q);
+    return e;
+}
+
+/* The first with these needs that fits, unless *found is before it. Each that is looked at costs a look but the first. */
+static err find_fitting(struct store *s, const struct reserve_args *a,
+                        const struct store_lane *l, int needs, int64_t *peeks,
+                        struct head *found, struct fault *f)
+{
+    struct query *q;
+    int64_t most = *peeks < PEEK_MAX - 1 ? *peeks : PEEK_MAX - 1;
+    bool first = true;
     err e = db_ask(s->db, SQL_HEAD, &q, f, DB_I(l->id), DB_I(needs), DB_I(1 + most));
     if (e)
         return e;
     while ((e = db_step(q, f)) == E_OK) {
-        read_head(q, out);
-        if (is_before(out, top))
-            *top = *out;
-        if (fits(s, a, out))
+        struct head h;
+        read_head(q, &h);
+        if (!is_before(&h, found))
             break;
-        looked++;
+        *peeks -= !first;
+        first = false;
+        if (fits(s, a, &h)) {
+            *found = h;
+            break;
+        }
     }
     db_end(q);
-    need(e != E_END || looked > 0); /* the lane counts a ready job */
-    *peeks -= looked < most ? looked : most;
-    return e;
+    return e == E_END ? E_OK : e;
 }
 
-/* The first of the lane by rank among those whose needs can be met and that fit. E_END: none does. */
+/* The first of the lane by rank among those whose needs can be met and that fit: one that does not holds up nobody behind
+ * it, as far as is looked. E_END: none does. */
 static err first_of(struct store *s, const struct reserve_args *a, const struct store_lane *l,
                     struct look *look, struct head *out, struct fault *f)
 {
-    bool found = false;
-    struct head top = {.seq = 0};
-    for (int n = NEEDS_NOTHING; n <= (int)a->needs; n++) {
-        struct head h;
+    struct head top = {.seq = 0}, h;
+    err e = E_OK;
+    for (int n = NEEDS_NOTHING; !e && n <= (int)a->needs; n++) {
         if (l->now.ready[n] == 0)
             continue;
-        err e = first_with(s, a, l, n, &look->peeks, &top, &h, f);
-        if (e == E_END)
-            continue;
-        if (e)
-            return e;
-        if (!found || is_before(&h, out))
-            *out = h;
-        found = true;
+        e = head_of(s, l, n, &h, f);
+        if (!e && is_before(&h, &top))
+            top = h;
     }
+    *out = top;
+    if (e || (top.seq && fits(s, a, &top)))
+        return e;
     if (top.seq && is_too_large(a, &top) &&
         (!look->passed.seq || top.ready_ms < look->passed.ready_ms))
         look->passed = top;
-    return found ? E_OK : E_END;
+    *out = (struct head){.seq = 0};
+    for (int n = NEEDS_NOTHING; !e && n <= (int)a->needs; n++)
+        if (l->now.ready[n])
+            e = find_fitting(s, a, l, n, &look->peeks, out, f);
+    return !e && !out->seq ? E_END : e;
 }
 
 static bool knows_site(const struct reserve_args *a, const struct store_lane *l)

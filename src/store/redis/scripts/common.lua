@@ -1067,19 +1067,20 @@ function M.ready_job(l, needs, last)
     end
     return nil, STRAYS
 end
--- Of the ready jobs whose needs can be met the first of which `fits` says so: of each kind of needs `most` are looked at, and a
--- job that cannot start is left to M.ready_job() and the walk. How many were looked at.
-function M.fitting_job(l, needs, most, fits)
+-- Of the ready jobs whose needs can be met the first of which `fits` says so: of each kind of needs `most` are looked at, of all
+-- kinds `left` beside the first ones, and a job that cannot start is left to M.ready_job() and the walk. How many of these were
+-- looked at.
+function M.fitting_job(l, needs, most, left, fits)
     local found, rank, member, looked = nil, nil, nil, 0
     M.write_indexes()
     for n = 0, needs do
-        local tops = l[n] > 0 and call('ZRANGE', l.key .. ':' .. TEXTS[n], '0', I(most - 1), 'WITHSCORES') or {}
+        local tops = l[n] > 0 and call('ZRANGE', l.key .. ':' .. TEXTS[n], '0', I(min(most, left - looked + 1) - 1), 'WITHSCORES') or {}
         for i = 1, #tops, 2 do
             local at = N(tops[i + 1])
             if found and (at > rank or (at == rank and tops[i] > member)) then
                 break
             end
-            looked = looked + 1
+            looked = looked + (i > 1 and 1 or 0)
             local is_hash, v = pcall(call, 'HMGET', P .. 'j:' .. id_of(tops[i]), 'me', 'am')
             if is_hash and fits(N(v[1]), N(v[2])) then
                 local well, j = pcall(startable, l, n, tops[i])

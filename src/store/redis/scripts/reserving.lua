@@ -2,7 +2,7 @@
 -- late
 local LOOKS = 100
 local PATIENCE, MAKING_ROOM = 30000, 600000 -- of a node that does not say its own; for so long one makes room
-local PEEK, PEEKS = 16, 128 -- jobs of a lane, of each kind of needs, of which one is to fit; of all lanes for one question
+local PEEK, PEEKS = 16, 128 -- jobs of a lane, of each kind of needs, of which one is to fit; beside the first ones, of all lanes for one question
 -- Of the question that is answered now: a worker's needs, what it knows; and how far the look for a job has come.
 local needs, memory, least, patience, time, known, aside, held, parked, closed, session, peeks
 local passed -- the first job of a lane that takes too much memory: of those that were met the one that is ready for longest
@@ -56,10 +56,7 @@ local function first_fitting(l)
     if memory > 0 and j.me > memory and not (passed and passed.ra <= j.ra) then
         passed = j
     end
-    if peeks <= 0 then
-        return nil
-    end
-    local other, count = M.fitting_job(l, needs, min(PEEK, peeks + 1), fits)
+    local other, count = M.fitting_job(l, needs, PEEK, peeks, fits)
     peeks = peeks - count
     return other and other.id
 end
