@@ -49,7 +49,8 @@ struct room_turn {
 /* A job was passed over. Whether the node begins to make room for it. */
 bool room_passed(struct room_turn *t, int64_t waited_ms, int64_t bytes, int64_t patience_ms,
                  int64_t now_ms);
-/* The question with nothing beside it was answered: with that job, or another node has it. */
+/* The question with nothing beside it was answered: with that job, or another node has it. Or it was seen before that the job is
+ * gone, or held up by something else. */
 void room_made(struct room_turn *t, int64_t patience_ms, int64_t now_ms);
 /* How long a job must have waited for which the node would begin to make room now; 0: it would for none. */
 int64_t room_turn_after(const struct room_turn *t, int64_t patience_ms, int64_t now_ms);

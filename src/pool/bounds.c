@@ -6,7 +6,7 @@
 #include "browser/process.h"
 #include "core/metrics.h"
 
-enum { LOOK_MS = 500, MEMORY_LOOK_MS = 200 };
+enum { LOOK_MS = 500, MEMORY_LOOK_MS = 200, PASSED_LOOK_MS = 1000, PASSED_BYTES = 1 << 20 };
 
 /* Its page is there until the slot is clean, so its memory is, too. */
 static bool holds_memory(const struct slot *s)
@@ -67,6 +67,92 @@ int64_t pool_memory_after(const struct pool *p)
                                          loop_now(p->loop).ms);
 }
 
+/* ---- the job that room is made for ---- */
+
+/* It may start as soon as there is room for it, or soon after. */
+static bool waits_for_room(const struct store_op *op)
+{
+    const struct job_view *job = &op->out.job;
+    if (op->result)
+        return op->result != E_NOT_FOUND; /* nobody knows */
+    switch (job->waiting) {
+    case WAITING_WORKER:
+    case WAITING_RATE:
+    case WAITING_LANE:
+    case WAITING_LIMIT:
+        return job->state == JOB_READY;
+    case WAITING_NONE:
+    case WAITING_TIME:
+    case WAITING_SITE:
+    case WAITING_BREAKER:
+    case WAITING_DISK:
+    case WAITING_PAUSE:
+    case WAITING_SESSION:
+    case WAITING_JOB:
+    case WAITING_MODE:
+    case WAITING_HOLD:
+        break;
+    }
+    return false;
+}
+
+/* The question for it is on its way. */
+static bool asks_for_it(const struct pool *p)
+{
+    for (int i = 0; i < p->config.workers; i++)
+        if (p->slots[i].state == SLOT_RESERVING &&
+            p->slots[i].reserve_op.in.reserve.memory_least > 0)
+            return true;
+    return false;
+}
+
+static void on_passed_seen(struct store_op *op)
+{
+    struct pool *p = op->ctx;
+    struct room_turn *t = &p->memory.turn;
+    p->memory.asking = false;
+    if (!t->emptying || p->draining)
+        return;
+    if (!span_is(op->in.job.id, p->memory.passed) || asks_for_it(p) || waits_for_room(op)) {
+        timer_start(p->memory.again, PASSED_LOOK_MS);
+        return;
+    }
+    int64_t now_ms = loop_now(p->loop).ms;
+    log_info("node.emptying_ended", F_C("job", p->memory.passed),
+             F_N("ms", now_ms - t->since_ms), F_N("bytes", t->bytes));
+    room_made(t, p->config.memory_patience_ms, now_ms);
+    pool_kick(p, p->startable, p->light);
+}
+
+static void look_at_passed(void *ctx)
+{
+    struct pool *p = ctx;
+    if (!p->memory.turn.emptying || p->memory.asking || p->draining)
+        return;
+    p->memory.asking = true;
+    arena_reset(p->memory.arena);
+    struct span id = arena_keep(p->memory.arena, span_of(p->memory.passed));
+    p->memory.op = (struct store_op){.verb = STORE_JOB,
+                                     .arena = p->memory.arena,
+                                     .on_done = on_passed_seen,
+                                     .ctx = p,
+                                     .in.job.id = id};
+    store_thread_post(p->store, &p->memory.op);
+}
+
+void pool_memory_open(struct pool *p)
+{
+    p->memory.again = timer_new(p->loop, look_at_passed, p, "pool.passed");
+    p->memory.arena = arena_new(PASSED_BYTES);
+}
+
+void pool_memory_close(struct pool *p)
+{
+    timer_close(&p->rest); /* memory is waited for with it as well */
+    timer_close(&p->memory.again);
+    arena_free(&p->memory.arena);
+}
+
 bool pool_memory_heard(struct slot *s, const struct store_op *op)
 {
     struct pool *p = s->pool;
@@ -74,14 +160,16 @@ bool pool_memory_heard(struct slot *s, const struct store_op *op)
     int64_t now_ms = loop_now(p->loop).ms, patience_ms = p->config.memory_patience_ms;
     const struct lease *l = &op->out.lease;
     bool alone = op->in.reserve.memory_least > 0, told = !op->result || op->result == E_END;
-    if (alone && told) {
+    if (alone && told && t->emptying) {
         log_info("node.emptied", F_N("ms", now_ms - t->since_ms), F_N("bytes", t->bytes),
                  F_N("found", !op->result));
         room_made(t, patience_ms, now_ms);
     } else if (!op->result &&
                room_passed(t, l->passed_ms, l->passed_bytes, patience_ms, now_ms)) {
-        log_info("node.emptying", F_N("waited_ms", l->passed_ms),
-                 F_N("bytes", l->passed_bytes));
+        log_info("node.emptying", F_N("waited_ms", l->passed_ms), F_N("bytes", l->passed_bytes),
+                 F_C("job", l->passed));
+        memcpy(p->memory.passed, l->passed, sizeof p->memory.passed);
+        timer_start(p->memory.again, PASSED_LOOK_MS);
         metric_add(METRIC_NODE_EMPTIED, 0, 1);
     }
     return alone && op->result == E_END; /* otherwise nobody knows: it is asked again */

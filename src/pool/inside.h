@@ -130,6 +130,11 @@ struct pool {
         mono looked; /* 0: never */
         int64_t there;
         struct room_turn turn;
+        char passed[ID_TEXT]; /* the job that room is made for */
+        bool asking;          /* the store, whether it is still there */
+        struct timer *again;
+        struct store_op op;
+        struct arena *arena;  /* of its answer */
     } memory;                 /* bounds.c */
     struct json_parser *json; /* of what was stored with a job */
     size_t evidence_bytes;    /* on their way to the store */
@@ -189,7 +194,9 @@ struct span slot_meter_end(struct slot *s);
 struct room_offer pool_memory_offer(struct pool *p);
 int64_t pool_memory_bytes(struct room_offer offer); /* as the store is told */
 int64_t pool_memory_least(const struct pool *p, struct room_offer offer); /* likewise */
-int64_t pool_memory_after(const struct pool *p);                          /* likewise */
+void pool_memory_open(struct pool *p);
+void pool_memory_close(struct pool *p);
+int64_t pool_memory_after(const struct pool *p); /* likewise */
 /* The store has answered what it was asked for the slot. True: that was for one job alone, and others may be there. */
 bool pool_memory_heard(struct slot *s, const struct store_op *op);
 /* There is none. Others give memory back without a word; the answer to a question that is on its way is news of its own. */

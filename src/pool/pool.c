@@ -1036,6 +1036,7 @@ err pool_start(struct pool **out, struct loop *l, struct store_thread *store,
     p->packs = packs_hold(config->packs);
     p->json = json_parser_new(STORE_SPEC_MAX);
     p->rest = timer_new(l, on_rested, p, "pool.rest");
+    pool_memory_open(p);
     p->slots = heap_get((size_t)p->config.workers * sizeof *p->slots);
     for (int i = 0; i < p->config.workers; i++) {
         slot_init(p, &p->slots[i], i);
@@ -1190,7 +1191,7 @@ void pool_free(struct pool **pp)
     }
     json_parser_free(&p->json);
     packs_drop(&p->packs);
-    timer_close(&p->rest);
+    pool_memory_close(p);
     if (p->drain)
         timer_close(&p->drain);
     free(p->slots);

@@ -244,6 +244,7 @@ struct lease {
     /* The first job of a lane that takes more memory than there was, and was passed over: of those that were met, the one that has been
      * ready for longest, for how long, and what it takes. 0: there was none, or another node makes room for it. */
     int64_t passed_ms, passed_bytes;
+    char passed[ID_TEXT]; /* its id */
 };
 /* Memory for a job: for whatever it says, for none that says what it takes. */
 static const int64_t STORE_MEMORY_ANY = 0, STORE_MEMORY_UNSAID = 1;

@@ -428,12 +428,45 @@ static void room_is_made_by_a_node_that_does_so_now(void **state)
     assert_string_equal(l.id, large.id.p);
 }
 
+/* The one that has seen that the job is gone, or is tired of it, makes way for others with its next question. */
+static void room_is_made_by_another_when_one_has_given_it_up(void **state)
+{
+    (void)state;
+    struct lease l;
+    struct accept_args large = job_args(new_id("job"));
+    large.memory_bytes = 4000;
+    large.prio = 9;
+    begin();
+    ok(store_accept(w->s, &large, now(), &(struct accept_reply){0}, &w->f));
+    commit();
+    for (int i = 0; i < 4; i++)
+        accept_job();
+    w->now += 10000;
+    struct reserve_args makes = {.worker = SPAN("w"),
+                                 .needs = NEEDS_PAGE,
+                                 .memory_bytes = 1000,
+                                 .room_after_ms = 5000},
+                        rests = makes;
+    rests.room_after_ms = 0;
+    makes.random = 1, rests.random = 2;
+    ok(reserve_with(&makes, &l));
+    assert_string_equal(l.passed, large.id.p);
+    ok(reserve_with(&rests, &l));
+    assert_int_equal(l.passed_ms, 0);
+    change_nodes();
+    makes.random = 3;
+    ok(reserve_with(&makes, &l));
+    assert_string_equal(l.passed, large.id.p);
+    assert_int_equal(l.passed_bytes, 4000);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up_both, tear_down_both)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(room_is_made_by_a_node_that_does_so_now),
+        T(room_is_made_by_another_when_one_has_given_it_up),
         T(a_batch_whose_jobs_end_on_two_nodes_has_its_callbacks_once),
         T(callbacks_that_two_nodes_tend_come_once),
         T(a_job_of_a_batch_whose_node_died_ends_it_on_another),

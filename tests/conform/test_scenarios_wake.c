@@ -663,6 +663,7 @@ static void s59_a_job_that_was_passed_over_is_told_and_can_be_asked_for(void **s
         if (l.passed_ms > passed_ms) {
             passed_ms = l.passed_ms;
             passed_bytes = l.passed_bytes;
+            assert_string_equal(l.passed, large);
         }
     }
     assert_int_equal(passed_ms, 35000);

@@ -23,6 +23,29 @@ order() { # MEMORY TARGET PRIORITY → job id
 }
 started() { job "$1" | jq -r '.started_at // ""'; }
 
+# ---- one that is gone meanwhile keeps nobody waiting
+
+panel '{"latency_ms":300}'
+long=$(call -H 'Content-Type: application/json' -d "$(jq -cn --argjson memory $small \
+    '{kind: "posts", target: "@practice_400", limit: 600, priority: 9, resources: {memory_mib: $memory}}')" http://fulmar/v1/jobs | jq -r .id)
+for ((i = 0; i < 2 * workers; i++)); do order $small "@practice_$((500 + i))" 5 >/dev/null; done
+wait_until 60 "the long job runs" eval '[ "$(job_state "$long")" = active ]'
+gone=$(order $large @practice_201 9)
+fed=0
+feed() { # small ones come until the node begins to make room
+    [ "$(logged 'node.emptying ')" -ge 1 ] && return
+    [ "$(call "http://fulmar/v1/jobs?state=ready&limit=50&count=exact" | jq .counts.value)" -ge 3 ] || order $small "@practice_$((600 + fed++))" 5 >/dev/null
+    return 1
+}
+wait_until 60 "the node makes room" feed
+next=$(order $small @practice_298 9)
+call -X POST "http://fulmar/v1/jobs/$gone/cancel" >/dev/null
+wait_until 30 "the node has seen that it is gone" eval '[ "$(logged node.emptying_ended)" -ge 1 ]'
+wait_until 60 "a small one starts" eval '[ -n "$(started "$next")" ]'
+[ "$(job_state "$long")" = active ] || die "it waited until nothing ran: $(job "$long" | jq -c '{state,failure}')"
+panel '{"latency_ms":0}'
+say "room: a node that made room for a job that was cancelled went back to work beside what still ran"
+
 # ---- small ones for ever: there are always some more than run
 
 ids=()
@@ -49,6 +72,6 @@ for id in "${ids[@]}"; do
     [ "$(job_state "$id")" = succeeded ] || die "a small job: $(job "$id" | jq -c '{state,failure}')"
     [[ "$(started "$id")" < "$(started "$big")" ]] && before=$((before + 1))
 done
-[ "$(metric fulmar_node_emptied_total)" -ge 1 ] || die "the node did not make room"
+[ "$(metric fulmar_node_emptied_total)" -ge 2 ] || die "the node did not make room"
 [ "$(logged node.emptied)" -ge 1 ] || die "nothing is said of it"
 say "room: of ${#ids[@]} jobs of $small MiB on $workers workers $before started before the one of $large MiB, which was ready last"

@@ -33,7 +33,8 @@ enum lease_part {
     LEASE_SESSION,
     LEASE_USAGE,
     LEASE_PASSED,
-    LEASE_PASSED_BYTES
+    LEASE_PASSED_BYTES,
+    LEASE_PASSED_ID
 };
 
 static err read_lease(const struct reply *r, struct arena *a, struct lease *out,
@@ -61,6 +62,7 @@ static err read_lease(const struct reply *r, struct arena *a, struct lease *out,
     fixed_read(reply_text(r, LEASE_FIXED), fixed);
     span_copy(reply_text(r, LEASE_ID), l.id, sizeof l.id);
     span_copy(reply_text(r, LEASE_SESSION), l.session, sizeof l.session);
+    span_copy(reply_text(r, LEASE_PASSED_ID), l.passed, sizeof l.passed);
     const struct {
         struct span *to, from;
     } texts[] = {{&l.site, fixed[FIXED_SITE]},

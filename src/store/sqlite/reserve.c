@@ -312,8 +312,15 @@ err sqlite_reserve(struct store *s, const struct reserve_args *args, wall now, s
     l.quarantine = lane->class == LANE_QUARANTINE;
     int64_t waited = now.ms - look.passed.ready_ms;
     if (look.passed.seq && args->room_after_ms > 0 && waited >= args->room_after_ms) {
+        struct job_row passed;
+        bool found;
+        e = job_row_by_seq(s, look.passed.seq, &found, &passed, f);
+        if (e)
+            return e;
+        need(found);
         l.passed_ms = waited;
         l.passed_bytes = look.passed.memory;
+        span_copy(span_of(passed.id), l.passed, sizeof l.passed);
     }
     lanes_count(s, lane, needs, JOB_READY, JOB_ACTIVE, now.ms);
     lanes_started(s, lane, now.ms);

@@ -16,7 +16,7 @@ local function lease_of(j, since)
     local lease = M.shortened({
         j.id, j.fe, j.no, j.fixed or M.fixed_text(j.id), j.ln, M.lane(j.ln).cl, j.ep, max(now - since, 0), j.li, -- and what few have:
         j.am, j.sm, j.de, j.nb, j.ha, j.fi, j.wb, j.co, t[1] or '', j.mk == 2 and t[2] or '', j.se, j.ug,
-        passed and max(now - passed.ra, 0) or 0, passed and passed.me or 0
+        passed and max(now - passed.ra, 0) or 0, passed and passed.me or 0, passed and passed.id or ''
     })
     M.leased[#M.leased + 1] = lease
     return lease
@@ -227,8 +227,8 @@ function M.reserve(a, leased)
         return {R_END, 0}, false
     end
     begin_look(a)
-    if least > 0 and call('GET', P .. 'room') == NODE then
-        call('DEL', P .. 'room') -- the room is there
+    if (least > 0 or patience == 0) and call('GET', P .. 'room') == NODE then
+        call('DEL', P .. 'room') -- the room is there, or not made any more
     end
     local l, id
     if stays_first() then
