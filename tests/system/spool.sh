@@ -1,12 +1,14 @@
 #!/bin/bash
 # A node of several machines takes SPOOL_JOBS (40) jobs while the Redis is away, onto its own disk; it is killed with all its
 # processes, and started while the Redis is away still; then that comes back, and each job that was answered ends once, with
-# what it was asked for.
+# what it was asked for. So does each job of a batch, which is complete once, with its callback.
 # A full spool and a full disk say so.
 OUT=$1
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/servers.sh"
 JOBS=${SPOOL_JOBS:-40} MANY=10 # of them in one request
+BATCH=25                       # jobs of the batch, besides
+ALL=$((JOBS + BATCH))          # that wait then
 have_servers || { say "spool: skipped: no Redis or PostgreSQL (make setup installs them)"; exit 0; }
 trap finish_with_servers EXIT
 
@@ -20,7 +22,7 @@ store:
   archive: "$ARCHIVE"
   node: only
   spool: away
-  spool_max: $((JOBS + 1))
+  spool_max: $((ALL + 1))
   disk_floor: $1
 site:
   path: $ROOT/sites
@@ -109,13 +111,27 @@ jq -e '.results[-2] | .existing and .durability == "spooled"' "$WORK/body" >"$WO
 for ((i = 0; i < MANY - 1; i++)); do ids[JOBS - MANY + i]=$(jq -r ".results[$i].job" "$WORK/body"); done
 [ "$(bulk $((JOBS - MANY)) $((JOBS - 1)) | many -H 'Idempotency-Key: many')" = 207 ] &&
     [ "$(jq -c '[.results[] | select(.replayed) | .job] | length' "$WORK/body")" = $((MANY - 1)) ] || die "repeated: $(cat "$WORK/body")"
-[ "$(spooled waiting)" = "$JOBS" ] || die "$(spooled waiting) jobs wait, not $JOBS"
+# A batch, whole or not at all.
+batch() { # JOBS KEY → headers in $WORK/head, body in $WORK/body; the status
+    local i orders=""
+    for ((i = 0; i < $1; i++)); do orders+="${orders:+,}{\"kind\":\"posts\",\"target\":\"@practice_$((10 + i))\",\"limit\":$((1 + i % 5)),\"evidence\":\"never\"}"; done
+    call -D "$WORK/head" -o "$WORK/body" -w '%{http_code}' -H 'Content-Type: application/json' -H "Idempotency-Key: $2" http://fulmar/v1/batches \
+        -d "{\"name\":\"nightly\",\"jobs\":[$orders],\"callbacks\":{\"complete\":{\"kind\":\"posts\",\"target\":\"@practice_10\",\"limit\":1}}}"
+}
+code=$(batch $((BATCH + 10)) too-many)
+[ "$code" = 503 ] && grep -q 'store.spool_max.*order fewer' "$WORK/body" || die "a batch that does not fit: $code $(cat "$WORK/body")"
+code=$(batch $BATCH batch)
+[ "$code $(header Durability)" = "202 spooled" ] || die "a batch while the Redis is away: $code $(header Durability) $(cat "$WORK/body")"
+batch=$(jq -r --argjson n $BATCH 'select(.state == "running" and .counts.ready == $n) | .id' "$WORK/body")
+[ -n "$batch" ] || die "a batch was answered with $(cat "$WORK/body")"
+[ "$(call -o "$WORK/answer" -w '%{http_code}' "http://fulmar/v1/batches/$batch")" = 503 ] || die "asked about the batch: $(cat "$WORK/answer")"
+[ "$(spooled waiting)" = "$ALL" ] || die "$(spooled waiting) jobs wait, not $ALL"
 
 # ---- the node is killed with all of them, and started without the Redis
 
 kill_service
 "$OUT/fulmar" doctor --config "$WORK/fulmar.yaml" >"$WORK/answer" 2>&1
-grep -q "$JOBS jobs in $WORK/state/spool.db that the Redis does not have yet" "$WORK/answer" || die "fulmar doctor says nothing of what waits on the disk: $(cat "$WORK/answer")"
+grep -q "$ALL jobs in $WORK/state/spool.db that the Redis does not have yet" "$WORK/answer" || die "fulmar doctor says nothing of what waits on the disk: $(cat "$WORK/answer")"
 # One of them gets damaged on the disk.
 python3 - "$WORK/state/spool.db" "${ids[5]}" <<'EOP'
 import sqlite3, sys
@@ -129,17 +145,19 @@ wait_until 20 "API answers" api_up
 [ "$(call -o "$WORK/answer" -w '%{http_code}' http://fulmar/readyz)" = 503 ] && grep -q 'Redis cannot be reached' "$WORK/answer" ||
     die "a node that started without its Redis: $(cat "$WORK/answer")"
 [ "$(order 3 key-3)" = 202 ] && [ "$(jq -r .id "$WORK/body")" = "${ids[3]}" ] || die "a repeated request at a node that started anew: $(cat "$WORK/body")"
+[ "$(batch $BATCH batch)" = 202 ] && [ "$(jq -r '.id + " \(.counts.ready)"' "$WORK/body")" = "$batch $BATCH" ] && [ "$(header Idempotency-Replayed)" = true ] ||
+    die "the batch ordered again at a node that started anew: $(cat "$WORK/body")"
 take $((JOBS - 1))
-[ "$(order $JOBS)" = 503 ] && grep -q "as many jobs as may wait on this node do ($((JOBS + 1)))" "$WORK/body" ||
+[ "$(order $JOBS)" = 503 ] && grep -q "as many jobs as may wait on this node do ($((ALL + 1)))" "$WORK/body" ||
     die "a full spool: $(cat "$WORK/body")"
-[ "$(spooled waiting)" = $((JOBS + 1)) ] || die "$(spooled waiting) jobs wait, not $((JOBS + 1))"
-call http://fulmar/readyz?verbose | jq -e --argjson n $((JOBS + 1)) '.spool | .waiting == $n and .most == $n and .oldest_at != null' >"$WORK/answer" ||
+[ "$(spooled waiting)" = $((ALL + 1)) ] || die "$(spooled waiting) jobs wait, not $((ALL + 1))"
+call http://fulmar/readyz?verbose | jq -e --argjson n $((ALL + 1)) '.spool | .waiting == $n and .most == $n and .oldest_at != null' >"$WORK/answer" ||
     die "the spool in readyz: $(call http://fulmar/readyz?verbose | jq -c .spool)"
 "$OUT/fulmar" status --server "unix:$(SOCK)" >"$WORK/answer" 2>&1
-grep -q "$((JOBS + 1)) of $((JOBS + 1)) jobs wait on this node's disk" "$WORK/answer" || die "the spool in fulmar status: $(cat "$WORK/answer")"
+grep -q "$((ALL + 1)) of $((ALL + 1)) jobs wait on this node's disk" "$WORK/answer" || die "the spool in fulmar status: $(cat "$WORK/answer")"
 ages() { [ "$(call http://fulmar/metrics | sed -n 's/^fulmar_spool_oldest_ms //p')" -gt 1500 ]; }
 wait_until 20 "the oldest one ages" ages
-say "spool: $JOBS jobs were taken while the Redis was away, also by a node that started then; one more was refused"
+say "spool: $JOBS jobs and a batch of $BATCH were taken while the Redis was away, also by a node that started then; one more was refused"
 
 # ---- the Redis comes back
 
@@ -173,10 +191,16 @@ done
 wait_until 20 "the one whose key another job has ends" job_ended "$out"
 job "$out" | jq -e --arg held "$held" '.state == "cancelled" and (.failure.why | test($held))' >"$WORK/answer" || die "a job whose key another one has: $(job "$out" | jq -c '{state,failure}')"
 [ "$(job_state "$held")" = scheduled ] || die "the job that has the key is $(job_state "$held")"
+is_complete() { call "http://fulmar/v1/batches/$batch" | jq -e --argjson n $BATCH '.state == "success" and .counts.succeeded == $n and .callbacks.complete.job != null' >"$WORK/answer"; }
+wait_until 120 "the batch is complete" is_complete
+wait_until 60 "its callback ends" job_ended "$(call "http://fulmar/v1/batches/$batch" | jq -r .callbacks.complete.job)"
+said=$(call --max-time 3 "http://fulmar/v1/events?job=$batch&after=0" | grep -c '^event: batch.complete')
+[ "$said" = 1 ] || die "batch.complete was said $said times"
+[ "$(batch $BATCH batch)" = 202 ] && [ "$(jq -r .id "$WORK/body")" = "$batch" ] || die "the batch ordered again afterwards: $(cat "$WORK/body")"
 ends=$(call http://fulmar/metrics | awk '/^fulmar_jobs_finished_total/ {n += $2} END {print n}')
-[ "$ends" = $((JOBS + 1)) ] || die "$((JOBS + 1)) jobs ended $ends times"
+[ "$ends" = $((ALL + 2)) ] || die "$((ALL + 2)) jobs ended $ends times"
 all=$(($(redis ZCARD "fulmar:{fulmar}:s:4") + $(redis ZCARD "fulmar:{fulmar}:s:5") + $(redis ZCARD "fulmar:{fulmar}:s:6")))
-[ "$all" = $((JOBS + 2)) ] || die "$all jobs ended, $((JOBS + 2)) were accepted"
+[ "$all" = $((ALL + 3)) ] || die "$all jobs ended, $((ALL + 3)) were accepted"
 [ "$(spooled waiting)" = 0 ] || die "$(spooled waiting) jobs still wait"
 # The queue knows their keys as well.
 [ "$(order 3 key-3)" = 202 ] && [ "$(jq -r .id "$WORK/body")" = "${ids[3]}" ] || die "a repeated request afterwards: $(cat "$WORK/body")"
