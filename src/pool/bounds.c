@@ -16,8 +16,7 @@ static bool holds_memory(const struct slot *s)
 
 static int64_t promised(const struct slot *s)
 {
-    int64_t said = s->bounds.allowed.most[BOUND_MEMORY] << 20;
-    return said ? said : s->asked == NEEDS_PAGE ? ROOM_USUAL_PAGE : ROOM_USUAL_LIGHT;
+    return ask_promised(s->bounds.allowed.most[BOUND_MEMORY] << 20, s->asked);
 }
 
 /* What there is and what of it each job has taken are looked at together, so that nothing is counted twice: what was taken
@@ -48,23 +47,10 @@ struct room_offer pool_memory_offer(struct pool *p)
     return room_turn_offer(&p->memory.turn, &r);
 }
 
-int64_t pool_memory_bytes(struct room_offer offer)
+struct ask pool_memory_ask(const struct pool *p, struct room_offer offer)
 {
-    return offer.kind == ROOM_ANY     ? STORE_MEMORY_ANY
-           : offer.kind == ROOM_BYTES ? offer.bytes
-                                      : STORE_MEMORY_UNSAID;
-}
-
-int64_t pool_memory_least(const struct pool *p, struct room_offer offer)
-{
-    return offer.kind == ROOM_ANY && p->memory.turn.emptying ? p->memory.turn.bytes : 0;
-}
-
-int64_t pool_memory_after(const struct pool *p)
-{
-    return p->draining ? 0
-                       : room_turn_after(&p->memory.turn, p->config.memory_patience_ms,
-                                         loop_now(p->loop).ms);
+    return ask_of(&p->memory.turn, offer, !p->draining, p->config.memory_patience_ms,
+                  loop_now(p->loop).ms);
 }
 
 /* ---- the job that room is made for ---- */
@@ -156,23 +142,29 @@ void pool_memory_close(struct pool *p)
 bool pool_memory_heard(struct slot *s, const struct store_op *op)
 {
     struct pool *p = s->pool;
-    struct room_turn *t = &p->memory.turn;
-    int64_t now_ms = loop_now(p->loop).ms, patience_ms = p->config.memory_patience_ms;
+    const struct room_turn before = p->memory.turn;
+    const struct reserve_args *in = &op->in.reserve;
     const struct lease *l = &op->out.lease;
-    bool alone = op->in.reserve.memory_least > 0, told = !op->result || op->result == E_END;
-    if (alone && told && t->emptying) {
-        log_info("node.emptied", F_N("ms", now_ms - t->since_ms), F_N("bytes", t->bytes),
-                 F_N("found", !op->result));
-        room_made(t, patience_ms, now_ms);
-    } else if (!op->result &&
-               room_passed(t, l->passed_ms, l->passed_bytes, patience_ms, now_ms)) {
+    struct ask asked = {in->memory_bytes, in->memory_least, in->room_after_ms};
+    int64_t now_ms = loop_now(p->loop).ms;
+    switch (ask_heard(&p->memory.turn, &asked, op->result, l, p->config.memory_patience_ms,
+                      now_ms)) {
+    case ASK_MADE:
+        log_info("node.emptied", F_N("ms", now_ms - before.since_ms),
+                 F_N("bytes", before.bytes), F_N("found", !op->result));
+        break;
+    case ASK_BEGINS:
         log_info("node.emptying", F_N("waited_ms", l->passed_ms), F_N("bytes", l->passed_bytes),
                  F_C("job", l->passed));
         memcpy(p->memory.passed, l->passed, sizeof p->memory.passed);
         timer_start(p->memory.again, PASSED_LOOK_MS);
         metric_add(METRIC_NODE_EMPTIED, 0, 1);
+        break;
+    case ASK_NOTHING:
+        break;
     }
-    return alone && op->result == E_END; /* otherwise nobody knows: it is asked again */
+    /* otherwise nobody knows: it is asked again */
+    return asked.memory_least > 0 && op->result == E_END;
 }
 
 void pool_memory_wait(struct pool *p)

@@ -6,7 +6,7 @@
 #include "base/need.h"
 #include "core/bounds.h"
 #include "core/fence.h"
-#include "core/room.h"
+#include "pool/ask.h"
 #include "pool/pool.h"
 #include "pool/slot.h"
 #include "wire/frame.h"
@@ -192,11 +192,9 @@ void slot_meter_event(struct slot *s, struct span method, struct span params);
 struct span slot_meter_end(struct slot *s);
 /* bounds.c: memory for the next job, beside all that runs and that is asked for. */
 struct room_offer pool_memory_offer(struct pool *p);
-int64_t pool_memory_bytes(struct room_offer offer); /* as the store is told */
-int64_t pool_memory_least(const struct pool *p, struct room_offer offer); /* likewise */
+struct ask pool_memory_ask(const struct pool *p, struct room_offer offer); /* of the store */
 void pool_memory_open(struct pool *p);
 void pool_memory_close(struct pool *p);
-int64_t pool_memory_after(const struct pool *p); /* likewise */
 /* The store has answered what it was asked for the slot. True: that was for one job alone, and others may be there. */
 bool pool_memory_heard(struct slot *s, const struct store_op *op);
 /* There is none. Others give memory back without a word; the answer to a question that is on its way is news of its own. */

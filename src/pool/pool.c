@@ -638,21 +638,21 @@ static void on_reserved(struct store_op *op)
 
 static void reserve(struct slot *s, enum store_needs needs, struct room_offer offer)
 {
+    struct ask memory = pool_memory_ask(s->pool, offer);
     move(s, SLOT_ON_ASK);
     s->asked = needs;
     s->asked_at = loop_now(s->pool->loop);
     s->offer = offer;
-    s->reserve_op =
-        (struct store_op){.verb = STORE_RESERVE,
-                          .arena = s->arena,
-                          .on_done = on_reserved,
-                          .ctx = s,
-                          .in.reserve = {.worker = SPAN("node"),
-                                         .random = random_u64() >> 1,
-                                         .needs = needs,
-                                         .memory_bytes = pool_memory_bytes(offer),
-                                         .memory_least = pool_memory_least(s->pool, offer),
-                                         .room_after_ms = pool_memory_after(s->pool)}};
+    s->reserve_op = (struct store_op){.verb = STORE_RESERVE,
+                                      .arena = s->arena,
+                                      .on_done = on_reserved,
+                                      .ctx = s,
+                                      .in.reserve = {.worker = SPAN("node"),
+                                                     .random = random_u64() >> 1,
+                                                     .needs = needs,
+                                                     .memory_bytes = memory.memory_bytes,
+                                                     .memory_least = memory.memory_least,
+                                                     .room_after_ms = memory.room_after_ms}};
     store_thread_post(s->pool->store, &s->reserve_op);
 }
 

@@ -152,7 +152,12 @@ static struct accept_args args_of(const struct watch *w, int64_t job, char text[
                             .kind = SPAN("posts"),
                             .lane = span_of(watch_lane_names[o->lane]),
                             .spec = SPAN("{}"),
-                            .prio = o->prio};
+                            .prio = o->prio,
+                            .memory_bytes = o->memory_bytes};
+    if (sessions_needed(o->lane)) {
+        a.pool = SPAN(WATCH_POOL);
+        a.operation = SPAN("read");
+    }
     snprintf(text[0], 48, "key-%" PRId64 "-%" PRId64, w->round, job);
     snprintf(text[1], 48, "work-%" PRId64 "-%" PRId64, w->round, o->work);
     a.idempotency_key = o->keyless ? SPAN_NONE : span_of(text[0]);

@@ -44,3 +44,11 @@ void hands_on_start(struct watch *w, int64_t number);
 void hands_on_replay(struct watch *w, int64_t number, int64_t now);
 void hands_on_stopping(struct watch *w, int64_t number, struct span body, int64_t now);
 void hands_after_reap(struct watch *w, int64_t now);
+
+/* sessions.c */
+bool sessions_needed(int64_t lane);
+void sessions_open(struct watch *w, int64_t now);
+void sessions_on_start(struct watch *w, int64_t number, struct span body, int64_t now);
+void sessions_on_end(struct watch *w, int64_t number);
+void sessions_on_finish(struct watch *w, int64_t number, struct watch_ending e, int64_t now);
+void sessions_audit(struct watch *w, int64_t now);

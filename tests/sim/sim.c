@@ -41,6 +41,16 @@ enum {
     FULL_AFTER = 8, /* storms */
     HELD_SLACK = 64 << 10,
 };
+static const int64_t MIB = 1 << 20, NODE_BYTES = 1024 * MIB; /* for jobs of a node */
+enum {
+    PATIENCE_MS = 10 * SECOND, /* job.memory_patience */
+    IF_ANY = 1,                /* of a WAKE: when the store says that a job could start */
+    MISFIT_MS = SECOND / 2,    /* no job fitted: others give memory back without a word */
+    LARGE_MS =
+        60 *
+        SECOND, /* after that a large job has started, in fair weather, when nobody else waits for room */
+    CROWDED_MS = 8 * MINUTE, /* of a crowded storm: until then the weather is fair */
+};
 static const int64_t T0 = 1800000000000;
 static const int64_t CALM_MS = 24 * 60 * (int64_t)MINUTE; /* every job ended by then */
 
@@ -89,7 +99,9 @@ struct message {
     int64_t life, ask; /* of the node that sent it; which question of the worker */
     int64_t sent;
     int64_t job, batch;
-    int64_t try;  /* of a client's request */
+    int64_t try; /* of a client's request */
+    struct ask memory;
+    int64_t passed_ms, passed_bytes;
     int64_t kind; /* of what an operator does */
     uint64_t nonce;
     struct watch_ending ending;
@@ -110,9 +122,13 @@ struct worker {
     int64_t job, batch, trusts_until;
     uint64_t nonce;
     struct watch_ending ending;
+    struct room_offer offer; /* while it asks */
+    int64_t promised, taken; /* bytes, while it works; promised: 0 when the job does not say */
 };
 struct node {
     bool up, stopped;
+    struct room_turn turn;
+    int64_t rest_until;
     int64_t life;
     struct worker workers[WORKERS];
     struct event held[256]; /* what came while it was stopped */
@@ -132,6 +148,9 @@ struct sim {
     struct message inbox[512];
     size_t inbox_count;
     bool flush_set, rude, over;
+    /* Memory is short and everybody is there: no faults for CROWDED_MS. foul_ms: the last time that something held jobs up. */
+    bool crowded;
+    int64_t foul_ms, came_ms[WATCH_ALL];
     int64_t tend_at;
     struct watch watch;
     bool heard[WATCH_JOBS]; /* what became of its request; that of a batch by its first job */
@@ -345,7 +364,9 @@ static void serve(struct sim *s, struct message *m)
         break;
     case RESERVE:
         m->result = watch_reserve(w, (uint64_t)below(s, INT32_MAX) << 24 | (uint64_t)s->order,
-                                  now, &lease);
+                                  &m->memory, now, &lease);
+        m->passed_ms = lease.passed_ms;
+        m->passed_bytes = lease.passed_bytes;
         m->job = lease.job;
         m->batch = lease.next_batch;
         m->nonce = lease.nonce;
@@ -409,6 +430,39 @@ static void flush(struct sim *s)
         watch_audit(w, store_now(s), false);
 }
 
+/* A job that takes more than is left beside others waits as long as the node is patient, until what runs there has ended, and
+ * for those that wait for room before it. */
+static void check_large(struct sim *s)
+{
+    int64_t large[WATCH_ALL], count = 0;
+    for (int64_t i = 0; s->crowded && i < WATCH_ALL; i++) {
+        const struct watch_job *j = &s->watch.seen.jobs[i];
+        if (!j->exists || job_is_final(j->state))
+            s->came_ms[i] = 0;
+        else if (s->watch.orders[i].memory_bytes > NODE_BYTES / 2)
+            large[count++] = i;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        const struct watch_job *j = &s->watch.seen.jobs[large[i]];
+        const struct watch_lane *l = &s->watch.seen.lanes[j->lane];
+        bool held_up = l->blocked_until > store_now(s) || l->breaker_until > 0 || l->paused;
+        if (s->came_ms[large[i]] == 0 || held_up)
+            s->came_ms[large[i]] = s->now;
+        int64_t since = s->came_ms[large[i]], waited;
+        since = since > s->foul_ms ? since : s->foul_ms;
+        waited = s->now - since;
+        if (j->fence > 0 || j->after != WATCH_NOBODY)
+            continue;
+        if (waited <= LARGE_MS * count)
+            continue;
+        snprintf(s->why, sizeof s->why,
+                 "job %" PRId64 ", which takes %" PRId64 " MiB, was passed over for %" PRId64
+                 " ms",
+                 large[i], s->watch.orders[large[i]].memory_bytes / MIB, waited);
+        longjmp(s->end, 1);
+    }
+}
+
 static void tend(struct sim *s)
 {
     if (s->now < s->tend_at)
@@ -417,6 +471,7 @@ static void tend(struct sim *s)
     watch_tend(&s->watch, store_now(s));
     watch_commit(&s->watch, store_now(s));
     look_ahead(s);
+    check_large(s);
 }
 
 /* ---- nodes ---- */
@@ -448,15 +503,65 @@ static void idle(struct worker *k)
     *k = (struct worker){.ask = k->ask + 1, .lease = k->lease + 1};
 }
 
+static bool runs(const struct worker *k)
+{
+    return k->state > ASKING;
+}
+
+/* As the pool's (pool/bounds.c): what there is, what runs with what it has taken, what is on its way. */
+static struct room_offer offer_of(const struct node *n)
+{
+    int64_t there = NODE_BYTES;
+    for (int i = 0; i < WORKERS; i++)
+        there -= runs(&n->workers[i]) ? n->workers[i].taken : 0;
+    struct room r = room_begin(there > 0 ? there : 0);
+    for (int i = 0; i < WORKERS; i++) {
+        const struct worker *k = &n->workers[i];
+        if (runs(k))
+            room_add_job(&r, ask_promised(k->promised, NEEDS_PAGE), k->taken);
+        else if (k->state == ASKING)
+            room_add_question(&r, k->offer, true);
+    }
+    return room_turn_offer(&n->turn, &r);
+}
+
 static void wake(struct sim *s, int node)
 {
+    struct node *n = &s->nodes[node];
+    if (s->now < n->rest_until)
+        return;
     for (int i = 0; i < WORKERS; i++) {
-        struct worker *k = &s->nodes[node].workers[i];
+        struct worker *k = &n->workers[i];
+        struct message call = {.call = RESERVE};
         if (k->state != IDLE)
             continue;
+        k->offer = offer_of(n);
+        if (k->offer.kind == ROOM_NOTHING) {
+            n->rest_until = s->now + MISFIT_MS;
+            put(s, MISFIT_MS, WAKE, (struct message){.node = node, .kind = IF_ANY});
+            return;
+        }
+        call.memory = ask_of(&n->turn, k->offer, true, PATIENCE_MS, s->now);
         k->state = ASKING;
-        ask(s, node, i, (struct message){.call = RESERVE});
+        ask(s, node, i, call);
     }
+}
+
+/* What a node has promised to the jobs that run on it is there, unless one that takes more runs alone. */
+static void check_promised(struct sim *s, int node)
+{
+    int64_t promised = 0, count = 0;
+    for (int i = 0; i < WORKERS; i++) {
+        const struct worker *k = &s->nodes[node].workers[i];
+        promised += runs(k) ? k->promised : 0;
+        count += runs(k);
+    }
+    if (count < 2 || promised <= NODE_BYTES)
+        return;
+    snprintf(s->why, sizeof s->why,
+             "node %d promised %" PRId64 " MiB to %" PRId64 " jobs, and has %" PRId64, node,
+             promised / MIB, count, NODE_BYTES / MIB);
+    longjmp(s->end, 1);
 }
 
 static void later(struct sim *s, const struct worker *k, const struct message *m, int64_t in_ms,
@@ -474,8 +579,33 @@ static void beat(struct sim *s, struct worker *k, const struct message *m)
     later(s, k, m, s->watch.limits.lease_ms / 3, BEAT);
 }
 
+static int64_t piece_ms(struct sim *s)
+{
+    return s->crowded ? between(s, 2 * SECOND, 6 * SECOND) : between(s, 50, 4 * SECOND);
+}
+
+/* What the answer says of memory. True: others may be there. */
+static bool on_room(struct sim *s, const struct message *m)
+{
+    struct node *n = &s->nodes[m->node];
+    struct lease l = {.passed_ms = m->passed_ms, .passed_bytes = m->passed_bytes};
+    enum ask_news news = ask_heard(&n->turn, &m->memory, m->result, &l, PATIENCE_MS, s->now);
+    if (news == ASK_BEGINS)
+        say(s, "node %d makes room for %" PRId64 " MiB", m->node, l.passed_bytes / MIB);
+    else if (news == ASK_MADE)
+        say(s, "node %d made room", m->node);
+    else if (m->result && m->memory.memory_bytes != STORE_MEMORY_ANY)
+        n->rest_until = s->now + MISFIT_MS;
+    return news == ASK_MADE || m->memory.memory_bytes == STORE_MEMORY_ANY;
+}
+
 static void on_lease(struct sim *s, struct worker *k, const struct message *m)
 {
+    bool others = on_room(s, m);
+    if (others && !(m->result && m->memory.memory_least == 0))
+        put(s, 1, WAKE, (struct message){.node = m->node});
+    else if (s->nodes[m->node].rest_until > s->now)
+        put(s, MISFIT_MS, WAKE, (struct message){.node = m->node, .kind = IF_ANY});
     if (m->result) {
         idle(k);
         return;
@@ -485,10 +615,13 @@ static void on_lease(struct sim *s, struct worker *k, const struct message *m)
     k->job = m->job;
     k->nonce = m->nonce;
     k->batch = m->batch;
+    k->promised = s->watch.orders[m->job].memory_bytes;
+    k->taken = 0;
+    check_promised(s, m->node);
     k->trusts_until = s->now + s->watch.limits.lease_ms;
     ask(s, m->node, m->worker, (struct message){.call = STARTED});
     later(s, k, m, s->watch.limits.lease_ms / 3, BEAT);
-    later(s, k, m, between(s, 50, 4 * SECOND), STEP);
+    later(s, k, m, piece_ms(s), STEP);
     if (!s->rude)
         later(s, k, m, s->watch.limits.lease_ms, GIVE_UP);
 }
@@ -510,8 +643,12 @@ static bool goes_wrong(struct sim *s, const struct worker *k, struct watch_endin
         out->failure = FAILURE_NOT_FOUND;
     else if (is < 9)
         *out = (struct watch_ending){FAILURE_CRASH, BUDGET_CRASH, 0};
-    else if (s->now < s->down_until[k->job % WATCH_ASKED])
+    else if (s->now < s->down_until[s->watch.orders[k->job].lane])
         out->failure = FAILURE_NETWORK;
+    else if (s->watch.orders[k->job].lane == WATCH_SESSIONED && one_in(s, 6))
+        *out =
+            (struct watch_ending){one_in(s, 10) ? FAILURE_BLOCKED : FAILURE_RATE_LIMITED,
+                                  BUDGET_NONE, one_in(s, 4) ? 0 : between(s, SECOND, MINUTE)};
     else if (is < 20 && one_in(s, 2))
         out->failure = FAILURE_TIMEOUT;
     else if (is < 30 && one_in(s, 3))
@@ -563,8 +700,9 @@ static void on_answer(struct sim *s, const struct message *m)
             return;
         }
         k->batch++;
+        k->taken += (k->promised - k->taken) / 2; /* not all of it at once */
         k->state = WORKING;
-        later(s, k, m, between(s, 50, 4 * SECOND), STEP);
+        later(s, k, m, piece_ms(s), STEP);
     } else if (m->call == FINISH && k->state == ENDING) {
         idle(k);
         put(s, between(s, 1, 50), WAKE, (struct message){.node = m->node});
@@ -605,6 +743,7 @@ static void trouble(struct sim *s, const struct event *e)
 {
     struct node *n = &s->nodes[e->m.node];
     int64_t before = store_now(s);
+    s->foul_ms = s->now;
     switch (e->what) {
     case CRASH:
         say(s, "node %d crashes", e->m.node);
@@ -612,6 +751,8 @@ static void trouble(struct sim *s, const struct event *e)
         n->life++;
         n->held_count = 0;
         n->stopped = false;
+        n->turn = (struct room_turn){.emptying = false};
+        n->rest_until = 0;
         memset(n->workers, 0, sizeof n->workers);
         put(s, between(s, 100, 40 * SECOND), UP, e->m);
         return;
@@ -669,7 +810,8 @@ static void at_node(struct sim *s, const struct event *e)
         return;
     switch (e->what) {
     case WAKE:
-        wake(s, e->m.node);
+        if (e->m.kind != IF_ANY || s->watch.seen.startable > 0)
+            wake(s, e->m.node);
         return;
     case ANSWER:
         on_answer(s, &e->m);
@@ -737,6 +879,7 @@ static void step(struct sim *s, const struct event *e)
         s->heard[m.job] |= !m.wait;
         return;
     case HAND:
+        s->foul_ms = m.call == LANE || m.call == MODE ? s->now : s->foul_ms;
         post(s, ARRIVE, m);
         return;
     case ARRIVE:
@@ -772,6 +915,25 @@ static void step(struct sim *s, const struct event *e)
 
 /* ---- a run ---- */
 
+/* Of a crowded storm: all at once, a few of them large and first in turn, the others such that two fit on a node. */
+static void draw_memory(struct sim *s, int64_t job, struct watch_order *o, int64_t *at)
+{
+    enum { LARGE = 40 };
+    if (s->crowded) {
+        bool large = job % LARGE == 5;
+        o->memory_bytes = (large ? 900 : between(s, 250, 500)) * MIB;
+        o->prio = large ? 9 : o->prio;
+        o->work = large ? WATCH_NOBODY : o->work; /* it waits for memory alone */
+        *at = between(s, 0, 30 * SECOND);
+        return;
+    }
+    int64_t is = below(s, 10);
+    if (is < 4)
+        o->memory_bytes = between(s, 64, 400) * MIB;
+    else if (is < 6)
+        o->memory_bytes = between(s, 600, 1500) * MIB;
+}
+
 /* Half of the jobs are about the same as others, which come at about the same time. */
 static struct watch_order draw_order(struct sim *s, int64_t job, int64_t *at)
 {
@@ -797,7 +959,7 @@ static void plan_batch(struct sim *s, int64_t batch)
     s->watch.batch_orders[batch].stop_after = below(s, 3) ? 0 : between(s, 1, 3);
     for (int64_t i = first; i < first + WATCH_BATCH_JOBS; i++)
         s->watch.orders[i] = (struct watch_order){
-            .lane = i % WATCH_ASKED, .prio = (int)(i % 10), .work = WATCH_NOBODY};
+            .lane = i % WATCH_SESSIONED, .prio = (int)(i % 10), .work = WATCH_NOBODY};
     put(s, at, SUBMIT, m);
     m.call = RETRY;
     for (int64_t n = below(s, 3); n > 0; n--)
@@ -806,11 +968,16 @@ static void plan_batch(struct sim *s, int64_t batch)
 
 static const int64_t hand_ms = 2 * MINUTE; /* for so long something is held up, about */
 
+static int64_t trouble_at(struct sim *s)
+{
+    return between(s, s->crowded ? CROWDED_MS : 0, STORM_MS);
+}
+
 static void plan_hands(struct sim *s)
 {
     for (int64_t n = below(s, 4); n > 0; n--) {
         struct message m = {.call = LANE, .job = below(s, WATCH_ASKED)};
-        int64_t at = between(s, 0, STORM_MS);
+        int64_t at = trouble_at(s);
         bool pause = below(s, 2);
         m.kind = pause ? LANE_ACT_PAUSE : LANE_ACT_CLOSE;
         put(s, at, HAND, m);
@@ -819,7 +986,7 @@ static void plan_hands(struct sim *s)
     }
     for (int64_t n = below(s, 3); n > 0; n--) {
         struct message m = {.call = MODE, .kind = between(s, MODE_PAUSED, MODE_MAINTENANCE)};
-        int64_t at = between(s, 0, STORM_MS);
+        int64_t at = trouble_at(s);
         put(s, at, HAND, m);
         m.kind = MODE_NORMAL;
         put(s, at + between(s, SECOND, hand_ms), HAND, m);
@@ -848,6 +1015,7 @@ static void plan(struct sim *s)
         int64_t at = between(s, 0, STORM_MS * 3 / 4);
         struct message m = {.call = ACCEPT, .job = i};
         s->watch.orders[i] = draw_order(s, i, &at);
+        draw_memory(s, i, &s->watch.orders[i], &at);
         put(s, at, SUBMIT, m);
         m.kind = below(s, 3);
         m.call = CANCEL;
@@ -864,16 +1032,16 @@ static void plan(struct sim *s)
     for (int i = 0; i < NODES; i++) {
         s->nodes[i].up = true;
         for (int64_t n = below(s, 6); n > 0; n--)
-            put(s, between(s, 0, STORM_MS), CRASH, (struct message){.node = i});
+            put(s, trouble_at(s), CRASH, (struct message){.node = i});
         for (int64_t n = below(s, 6); n > 0; n--)
-            put(s, between(s, 0, STORM_MS), STOP, (struct message){.node = i});
+            put(s, trouble_at(s), STOP, (struct message){.node = i});
     }
     for (int64_t n = below(s, 4); n > 0; n--)
-        put(s, between(s, 0, STORM_MS), POWER, (struct message){0});
+        put(s, trouble_at(s), POWER, (struct message){0});
     for (int64_t n = below(s, 3) ? 0 : below(s, 6); n > 0; n--)
-        put(s, between(s, 0, STORM_MS), CLOCK, (struct message){0});
+        put(s, trouble_at(s), CLOCK, (struct message){0});
     for (int64_t n = below(s, 4); n > 0; n--)
-        put(s, between(s, 0, STORM_MS), OUTAGE, (struct message){.job = below(s, WATCH_ASKED)});
+        put(s, trouble_at(s), OUTAGE, (struct message){.job = below(s, WATCH_ASKED)});
 }
 
 static bool all_over(const struct sim *s)
@@ -897,11 +1065,13 @@ static void start_over(struct sim *s)
     memset(s->nodes, 0, sizeof s->nodes);
     memset(s->down_until, 0, sizeof s->down_until);
     memset(s->heard, 0, sizeof s->heard);
+    memset(s->came_ms, 0, sizeof s->came_ms);
 }
 
 static void storm(struct sim *s)
 {
     int64_t began = s->now;
+    s->foul_ms = began;
     plan(s);
     look_ahead(s);
     while (s->event_count && s->now < began + STORM_MS + CALM_MS && !(s->over && all_over(s))) {
@@ -997,6 +1167,10 @@ static void draw_limits(struct sim *s)
         .lane_burst = between(s, 1, 4),
         .lease_ms = 3000 * between(s, 1, 5),
     };
+    if (s->crowded) {
+        s->watch.limits.lane_max_active = NODES * WORKERS;
+        s->watch.limits.lane_emit_ms = 0;
+    }
 }
 
 static void remove_dir(const char *dir)
@@ -1020,6 +1194,7 @@ static bool run(struct sim *s, uint64_t seed, int64_t storms, enum watch_mistake
         (void)below(s, 2);
     s->rude =
         below(s, 3) == 0; /* nodes that do not stop by themselves when their lease is over */
+    s->crowded = below(s, 4) == 0;
     draw_limits(s);
     snprintf(s->dir, sizeof s->dir, "%s/fulmar-sim-XXXXXX",
              access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");

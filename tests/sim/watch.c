@@ -7,8 +7,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-const char *const watch_lane_names[WATCH_LANES] = {
-    "x/normal", "y/normal", "x/bulk", "default/x/quarantine", "default/y/quarantine"};
+const char *const watch_lane_names[WATCH_LANES] = {"x/normal",
+                                                   "y/normal",
+                                                   "x/bulk",
+                                                   "x/normal@" WATCH_POOL ".read",
+                                                   "default/x/quarantine",
+                                                   "default/y/quarantine",
+                                                   "default/x/quarantine@" WATCH_POOL ".read"};
 #define X(name) #name,
 const char *const watch_sight_names[SIGHTS] = {WATCH_SIGHTS(X)};
 #undef X
@@ -134,7 +139,7 @@ static void check_rate(struct watch *w, struct watch_lane *l, int64_t lane, int6
     }
 }
 
-static void on_start(struct watch *w, int64_t number, int64_t now)
+static void on_start(struct watch *w, int64_t number, struct span body, int64_t now)
 {
     struct watch_job *j = job_of(w, number);
     struct watch_lane *l = &w->seen.lanes[j->lane];
@@ -146,6 +151,7 @@ static void on_start(struct watch *w, int64_t number, int64_t now)
     keys_on_start(w, number);
     hands_on_start(w, number);
     batch_on_start(w, number);
+    sessions_on_start(w, number, body, now);
     if (now < j->not_before)
         broken(w, "job %" PRId64 " was started %" PRId64 " ms early", number,
                j->not_before - now);
@@ -214,6 +220,7 @@ static void on_left(struct watch *w, int64_t number, struct span body, int64_t n
                job_state_name(to));
     if (j->state == JOB_ACTIVE) {
         w->seen.lanes[j->lane].active--;
+        sessions_on_end(w, number);
         j->ends++;
         j->voids += to == JOB_CANCELLED;
         w->sights[SIGHT_overdue] +=
@@ -284,7 +291,7 @@ static void on_event(struct watch *w, const struct event_view *v, int64_t now)
         j->after = j->from = WATCH_NOBODY;
         j->lane = w->orders[number].lane;
     } else if (span_is(v->kind, "job.started")) {
-        on_start(w, number, now);
+        on_start(w, number, v->body, now);
     } else if (span_is(v->kind, "job.stopping")) {
         hands_on_stopping(w, number, v->body, now);
     } else if (span_is(v->kind, "job.replayed")) {
@@ -336,7 +343,14 @@ static void attach(struct watch *w, int64_t now)
 
 void watch_open(struct watch *w, int64_t now)
 {
+    struct fault f = {0};
     attach(w, now);
+    if (store_begin(w->s, &f))
+        broken(w, "no group: %s", f.words);
+    sessions_open(w, now);
+    if (store_commit(w->s, &f))
+        broken(w, "the sessions were not written: %s", f.words);
+    w->saved = w->seen;
     watch_audit(w, now, false);
     watch_ahead(w, now);
 }
@@ -474,6 +488,9 @@ void watch_clock(struct watch *w, int64_t before)
 {
     for (int i = 0; i < WATCH_LANES; i++)
         w->seen.lanes[i].count = 0;
+    for (int i = 0; i < WATCH_SESSIONS; i++)
+        if (w->seen.sessions[i].rests_until <= before)
+            w->seen.sessions[i].rests_until = 0;
     for (int i = 0; i < WATCH_ALL; i++)
         if (w->seen.jobs[i].not_before <= before)
             w->seen.jobs[i].not_before = 0;
@@ -486,14 +503,37 @@ static void note_lane(struct watch *w, struct watch_job *j, const struct lease *
 {
     bool moved = !span_is(l->lane, watch_lane_names[j->lane]);
     if (moved)
-        j->lane = watch_lane_names[j->lane][0] == 'x' ? WATCH_ASKED : WATCH_ASKED + 1;
+        j->lane = sessions_needed(j->lane)              ? WATCH_SESSIONED_ALONE
+                  : watch_lane_names[j->lane][0] == 'x' ? WATCH_ASKED
+                                                        : WATCH_ASKED + 1;
     if (!span_is(l->lane, watch_lane_names[j->lane]) ||
         l->quarantine != (j->lane >= WATCH_ASKED))
         broken(w, "job %s was leased in lane %.*s", l->id, SP(l->lane));
     w->sights[SIGHT_quarantined] += moved;
 }
 
-err watch_reserve(struct watch *w, uint64_t random, int64_t now, struct watch_lease *out)
+/* It fits what the node had for it; who asked for one job alone has that. */
+static void check_memory(struct watch *w, int64_t number, const struct ask *memory,
+                         const struct lease *l)
+{
+    int64_t takes = w->orders[number].memory_bytes;
+    if ((memory->memory_bytes != STORE_MEMORY_ANY && takes > memory->memory_bytes) ||
+        takes < memory->memory_least)
+        broken(w,
+               "job %" PRId64 " takes %" PRId64 " bytes, the node had %" PRId64
+               " and wanted one of %" PRId64,
+               number, takes, memory->memory_bytes, memory->memory_least);
+    if (l->passed_bytes && (!memory->room_after_ms || l->passed_ms < memory->room_after_ms ||
+                            l->passed_bytes <= memory->memory_bytes))
+        broken(w, "a job of %" PRId64 " bytes is said to be passed over for %" PRId64 " ms",
+               l->passed_bytes, l->passed_ms);
+    w->sights[SIGHT_sized] += takes > 0;
+    w->sights[SIGHT_passed_over] += l->passed_bytes > 0;
+    w->sights[SIGHT_alone] += memory->memory_least > 0;
+}
+
+err watch_reserve(struct watch *w, uint64_t random, const struct ask *memory, int64_t now,
+                  struct watch_lease *out)
 {
     struct lease l;
     struct outlook o;
@@ -503,13 +543,21 @@ err watch_reserve(struct watch *w, uint64_t random, int64_t now, struct watch_le
     if (store_outlook(w->s, (wall){at}, &o, &f))
         broken(w, "no outlook: %s", f.words);
     arena_reset(a);
-    err e = store_reserve(
-        w->s,
-        &(struct reserve_args){.worker = SPAN("node"), .random = random, .needs = NEEDS_PAGE},
-        (wall){at}, a, &l, &f);
+    err e = store_reserve(w->s,
+                          &(struct reserve_args){.worker = SPAN("node"),
+                                                 .random = random,
+                                                 .needs = NEEDS_PAGE,
+                                                 .memory_bytes = memory->memory_bytes,
+                                                 .memory_least = memory->memory_least,
+                                                 .room_after_ms = memory->room_after_ms},
+                          (wall){at}, a, &l, &f);
     if (e != E_OK && e != E_END)
         broken(w, "reserve: %s", f.words);
-    if ((e == E_OK) != (o.startable > 0))
+    bool any = memory->memory_bytes == STORE_MEMORY_ANY && !memory->memory_least;
+    if (any && e == E_END && o.startable && store_outlook(w->s, (wall){at}, &o, &f))
+        broken(w, "no outlook: %s",
+               f.words); /* a lane whose sessions all rest is known as such now */
+    if ((e == E_OK && !o.startable) || (any && e == E_END && o.startable))
         broken(w, "%" PRId64 " jobs are said to be startable, reserve %s", o.startable,
                e ? "has none" : "has one");
     if (e)
@@ -518,13 +566,14 @@ err watch_reserve(struct watch *w, uint64_t random, int64_t now, struct watch_le
     uint64_t nonce = l.nonce;
     struct watch_job *j = job_of(w, number);
     note_lane(w, j, &l);
+    check_memory(w, number, memory, &l);
     hear(w, now);
     if (j->state != JOB_ACTIVE)
         broken(w, "job %" PRId64 " was leased without a word", number);
     j->nonce = nonce;
     same(w, number, "the fence of the lease", j->fence, fence);
     same(w, number, "the batch of the lease", j->next_batch, batch);
-    *out = (struct watch_lease){number, batch, nonce};
+    *out = (struct watch_lease){number, batch, nonce, l.passed_ms, l.passed_bytes};
     return E_OK;
 }
 
@@ -636,10 +685,13 @@ static void note_finish(struct watch *w, int64_t job, struct watch_ending e,
     enum failure_budget budget = e.budget ? e.budget : row->budget;
     if (r->state == JOB_SCHEDULED)
         j->not_before = now + r->retry_in_ms;
-    if (r->state == JOB_SCHEDULED && r->retry_in_ms < e.wait_ms)
+    bool login = sessions_needed(j->lane);
+    if (login)
+        sessions_on_finish(w, job, e, now);
+    if (r->state == JOB_SCHEDULED && r->retry_in_ms < e.wait_ms && !login)
         broken(w, "job %" PRId64 " is tried again in %" PRId64 " ms, the site said %" PRId64,
                job, r->retry_in_ms, e.wait_ms);
-    if (budget == BUDGET_THROTTLE && e.wait_ms && now + e.wait_ms > l->blocked_until)
+    if (budget == BUDGET_THROTTLE && e.wait_ms && !login && now + e.wait_ms > l->blocked_until)
         l->blocked_until = now + e.wait_ms;
     w->sights[SIGHT_throttled] += budget == BUDGET_THROTTLE;
     bool verdict = budget != BUDGET_RELEASE && budget != BUDGET_CRASH;
@@ -743,6 +795,7 @@ void watch_audit(struct watch *w, int64_t now, bool all_over)
     }
     keys_audit(w);
     batch_audit(w, all_over);
+    sessions_audit(w, now);
     for (int64_t i = 0; i < WATCH_LANES; i++)
         if (active[i] != w->seen.lanes[i].active)
             broken(w, "lane %s has %" PRId64 " active jobs, not %" PRId64, watch_lane_names[i],

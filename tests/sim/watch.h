@@ -6,9 +6,10 @@
  * name (watch_broken). Times are store time in ms.
  *
  * watch.c: leases, records, lanes, what lies on the disk. keys.c: accepting, equal requests, equal work. hands.c: what people
- * do. batches.c: jobs that belong together, and operations on many. */
+ * do. batches.c: jobs that belong together, and operations on many. sessions.c: logins. */
 #pragma once
 
+#include "pool/ask.h"
 #include "store/batches.h"
 #include "store/lanes.h"
 
@@ -21,9 +22,12 @@ enum {
     WATCH_BATCH_JOBS = 6,
     WATCH_ALONE =
         WATCH_JOBS - WATCH_BATCHES * WATCH_BATCH_JOBS, /* those behind are of batches */
-    WATCH_ASKED = 3,
+    WATCH_ASKED = 4,
+    WATCH_SESSIONED = 3, /* of these: its jobs need a session */
+    WATCH_SESSIONED_ALONE = 6,
+    WATCH_SESSIONS = 2,
     WATCH_CALLED = 2, /* that of these in which the store makes jobs by itself */
-    WATCH_LANES = 5,
+    WATCH_LANES = 7,
     WATCH_STARTS = 32,
     WATCH_BATCH = 3,
     WATCH_WORKS = 8, /* that several jobs are about */
@@ -47,7 +51,8 @@ struct watch_order {
     int prio;
     int64_t work; /* of WATCH_WORKS; WATCH_NOBODY: like no other */
     enum watch_wish wish;
-    bool keyless; /* without an Idempotency-Key: its id is what tells it */
+    int64_t memory_bytes; /* that it takes; 0: it does not say */
+    bool keyless;         /* without an Idempotency-Key: its id is what tells it */
 };
 
 struct watch_job {
@@ -80,6 +85,14 @@ struct watch_batch {
     char id[ID_TEXT];
     int64_t called[BATCH_CALLS]; /* how often it was announced */
 };
+#define WATCH_POOL "crew"
+struct watch_session {
+    char id[ID_TEXT];
+    int64_t job, last; /* that has it; that had it last; WATCH_NOBODY */
+    /* The site said so; no longer than that, where it did not say when. */
+    int64_t rests_until, may_rest_until;
+    int64_t used_ms;
+};
 struct watch_operation { /* the last one; there is one at a time */
     char id[ID_TEXT];
     bool running;
@@ -91,6 +104,7 @@ struct watch_seen {
     struct watch_job jobs[WATCH_ALL]; /* those of clients, then those that the store made */
     struct watch_lane lanes[WATCH_LANES];
     struct watch_batch batches[WATCH_BATCHES];
+    struct watch_session sessions[WATCH_SESSIONS];
     struct watch_operation operation;
     enum store_mode mode;
     int64_t made; /* jobs that the store made */
@@ -104,7 +118,7 @@ struct watch_seen {
     X(replayed) X(throttled) X(breakers) X(lost_groups) X(restarts) X(full_lanes) X(late_renewals) X(quarantined)      \
     X(existing) X(refused) X(replaced) X(in_line) X(cached) X(shared)          \
     X(forced) X(overdue) X(pauses) X(closed) X(modes) X(turned_away) X(come_back) X(may_not_return) X(batches) X(callbacks)   \
-    X(operations) X(by_operation)
+    X(operations) X(by_operation) X(sized) X(passed_over) X(alone) X(logins) X(rests)
 /* clang-format on */
 #define X(name) SIGHT_##name,
 enum watch_sight { WATCH_SIGHTS(X) SIGHTS };
@@ -165,8 +179,10 @@ err watch_accept(struct watch *w, int64_t job, int64_t try, uint64_t hash, int64
 struct watch_lease {
     int64_t job, next_batch;
     uint64_t nonce;
+    int64_t passed_ms, passed_bytes; /* as in struct lease */
 };
-err watch_reserve(struct watch *w, uint64_t random, int64_t now, struct watch_lease *out);
+err watch_reserve(struct watch *w, uint64_t random, const struct ask *memory, int64_t now,
+                  struct watch_lease *out);
 err watch_started(struct watch *w, int64_t job, uint64_t nonce, int64_t now);
 err watch_heartbeat(struct watch *w, int64_t job, uint64_t nonce, int64_t now,
                     bool *out_cancel);
