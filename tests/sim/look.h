@@ -52,3 +52,6 @@ void sessions_on_start(struct watch *w, int64_t number, struct span body, int64_
 void sessions_on_end(struct watch *w, int64_t number);
 void sessions_on_finish(struct watch *w, int64_t number, struct watch_ending e, int64_t now);
 void sessions_audit(struct watch *w, int64_t now);
+
+/* schedules.c: a job that nobody asked for was made. */
+void schedules_on_made(struct watch *w, struct span id);

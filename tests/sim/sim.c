@@ -71,6 +71,7 @@ enum what {
     UP,
     STOP,
     CONTINUE,
+    LOOK, /* a node looks after schedules */
     POWER,
     CLOCK,
     OUTAGE,
@@ -83,15 +84,16 @@ enum call {
     MODE,
     REPLAY,
     RETRY,
+    FIRE,    /* of nodes, in no worker's name */
     RESERVE, /* of nodes */
     STARTED,
     HEARTBEAT,
     RECORDS,
     FINISH
 };
-static const char *const call_names[] = {"accept",  "batch",     "cancel",  "lane",
-                                         "mode",    "replay",    "retry",   "reserve",
-                                         "started", "heartbeat", "records", "finish"};
+static const char *const call_names[] = {"accept",    "batch",   "cancel", "lane",    "mode",
+                                         "replay",    "retry",   "fire",   "reserve", "started",
+                                         "heartbeat", "records", "finish"};
 
 struct message {
     enum call call;
@@ -100,6 +102,7 @@ struct message {
     int64_t sent;
     int64_t job, batch;
     int64_t try; /* of a client's request */
+    struct watch_due due;
     struct ask memory;
     int64_t passed_ms, passed_bytes;
     int64_t kind; /* of what an operator does */
@@ -325,6 +328,10 @@ static void say_asked(struct sim *s, const struct message *m, const char *answer
         say(s, "replay job %" PRId64 "%s: %s", m->job, m->kind ? "" : " from its beginning",
             answer);
         return;
+    case FIRE:
+        say(s, "node %d fires schedule %" PRId64 " as of %" PRId64 ": %s", m->node,
+            m->due.schedule, m->due.at_ms - T0, answer);
+        return;
     default:
         say(s, "%s batch %" PRId64 ": %s", call_names[m->call], m->batch, answer);
         return;
@@ -358,6 +365,9 @@ static void serve(struct sim *s, struct message *m)
         break;
     case REPLAY:
         m->result = watch_replay(w, m->job, m->kind == 0, now);
+        break;
+    case FIRE:
+        m->result = watch_fire(w, &m->due, now);
         break;
     case RETRY:
         m->result = watch_retry(w, m->batch, (uint64_t)s->order, now);
@@ -472,6 +482,24 @@ static void tend(struct sim *s)
     watch_commit(&s->watch, store_now(s));
     look_ahead(s);
     check_large(s);
+}
+
+/* Each node by itself: between looking and firing others may have done so. */
+static void look_after_schedules(struct sim *s, int node)
+{
+    enum { LOOK_MS = 15 * SECOND };
+    struct watch_due due[WATCH_SCHEDULES];
+    if (s->over)
+        return;
+    put(s, between(s, SECOND, LOOK_MS), LOOK, (struct message){.node = node});
+    if (!s->nodes[node].up || s->nodes[node].stopped)
+        return;
+    watch_begin(&s->watch, store_now(s), false);
+    size_t n = watch_due(&s->watch, store_now(s), due);
+    watch_commit(&s->watch, store_now(s));
+    look_ahead(s);
+    for (size_t i = 0; i < n; i++)
+        post(s, ARRIVE, (struct message){.call = FIRE, .node = node, .due = due[i]});
 }
 
 /* ---- nodes ---- */
@@ -894,6 +922,9 @@ static void step(struct sim *s, const struct event *e)
     case CONTINUE:
         go_on(s, m.node);
         return;
+    case LOOK:
+        look_after_schedules(s, m.node);
+        return;
     case CRASH:
     case UP:
     case STOP:
@@ -1005,6 +1036,7 @@ static void calm(struct sim *s)
         watch_lane_act(&s->watch, i, LANE_ACT_OPEN, store_now(s));
     }
     watch_mode(&s->watch, MODE_NORMAL, store_now(s));
+    watch_schedules_end(&s->watch, store_now(s));
     watch_commit(&s->watch, store_now(s));
     look_ahead(s);
 }
@@ -1031,6 +1063,7 @@ static void plan(struct sim *s)
     plan_hands(s);
     for (int i = 0; i < NODES; i++) {
         s->nodes[i].up = true;
+        put(s, SECOND, LOOK, (struct message){.node = i});
         for (int64_t n = below(s, 6); n > 0; n--)
             put(s, trouble_at(s), CRASH, (struct message){.node = i});
         for (int64_t n = below(s, 6); n > 0; n--)
@@ -1073,6 +1106,9 @@ static void storm(struct sim *s)
     int64_t began = s->now;
     s->foul_ms = began;
     plan(s);
+    watch_begin(&s->watch, store_now(s), false);
+    watch_schedules_put(&s->watch, store_now(s));
+    watch_commit(&s->watch, store_now(s));
     look_ahead(s);
     while (s->event_count && s->now < began + STORM_MS + CALM_MS && !(s->over && all_over(s))) {
         struct event e = take(s);

@@ -260,11 +260,13 @@ static bool leaves(struct span kind)
 }
 
 /* The store made it by itself. */
-static int64_t make_room_for(struct watch *w)
+static int64_t make_room_for(struct watch *w, struct span id)
 {
     if (w->seen.made == WATCH_MADE)
         broken(w, "the store made more jobs than it was asked for");
     int64_t number = WATCH_JOBS + w->seen.made++;
+    if (w->firing)
+        schedules_on_made(w, id);
     w->orders[number] = (struct watch_order){.lane = WATCH_CALLED, .work = WATCH_NOBODY};
     return number;
 }
@@ -278,7 +280,7 @@ static void on_event(struct watch *w, const struct event_view *v, int64_t now)
     if (batch_takes(w, v))
         return;
     if (number < 0 && span_is(v->kind, "job.accepted"))
-        number = make_room_for(w);
+        number = make_room_for(w, v->job);
     if (number < 0)
         return;
     struct watch_job *j = job_of(w, number);
@@ -486,6 +488,7 @@ int64_t watch_ahead(struct watch *w, int64_t now)
 
 void watch_clock(struct watch *w, int64_t before)
 {
+    w->clock_was_set = true;
     for (int i = 0; i < WATCH_LANES; i++)
         w->seen.lanes[i].count = 0;
     for (int i = 0; i < WATCH_SESSIONS; i++)
@@ -839,7 +842,9 @@ void watch_next_round(struct watch *w, int64_t now)
     memset(w->seen.jobs, 0, sizeof w->seen.jobs);
     memset(w->seen.batches, 0, sizeof w->seen.batches);
     w->seen.operation = (struct watch_operation){.running = false};
-    w->seen.made = 0;
+    memset(w->seen.schedules, 0, sizeof w->seen.schedules);
+    w->seen.made = w->seen.slots = 0;
+    w->clock_was_set = false;
     hear(w, now); /* of what was deleted */
     w->saved = w->seen;
     watch_ahead(w, now);

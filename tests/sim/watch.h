@@ -6,17 +6,21 @@
  * name (watch_broken). Times are store time in ms.
  *
  * watch.c: leases, records, lanes, what lies on the disk. keys.c: accepting, equal requests, equal work. hands.c: what people
- * do. batches.c: jobs that belong together, and operations on many. sessions.c: logins. */
+ * do. batches.c: jobs that belong together, and operations on many. sessions.c: logins.
+ * schedules.c: runs. */
 #pragma once
 
 #include "pool/ask.h"
 #include "store/batches.h"
 #include "store/lanes.h"
+#include "store/schedules.h"
 
 /* The first lanes are asked for; jobs that ended their worker's life go on in the others. */
 enum {
     WATCH_JOBS = 96,
-    WATCH_MADE = 16, /* that the store makes by itself: callbacks of batches */
+    WATCH_MADE =
+        160, /* that the store makes by itself: callbacks of batches, runs of schedules */
+    WATCH_SCHEDULES = 2,
     WATCH_ALL = WATCH_JOBS + WATCH_MADE,
     WATCH_BATCHES = 2,
     WATCH_BATCH_JOBS = 6,
@@ -85,6 +89,10 @@ struct watch_batch {
     char id[ID_TEXT];
     int64_t called[BATCH_CALLS]; /* how often it was announced */
 };
+struct watch_schedule {
+    bool exists;
+    int64_t runs; /* jobs that were made for it */
+};
 #define WATCH_POOL "crew"
 struct watch_session {
     char id[ID_TEXT];
@@ -107,7 +115,9 @@ struct watch_seen {
     struct watch_session sessions[WATCH_SESSIONS];
     struct watch_operation operation;
     enum store_mode mode;
-    int64_t made; /* jobs that the store made */
+    struct watch_schedule schedules[WATCH_SCHEDULES];
+    int64_t made;  /* jobs that the store made */
+    int64_t slots; /* of these, runs of schedules */
     int64_t last_event;
     int64_t startable, next_ms; /* as last announced */
 };
@@ -118,7 +128,7 @@ struct watch_seen {
     X(replayed) X(throttled) X(breakers) X(lost_groups) X(restarts) X(full_lanes) X(late_renewals) X(quarantined)      \
     X(existing) X(refused) X(replaced) X(in_line) X(cached) X(shared)          \
     X(forced) X(overdue) X(pauses) X(closed) X(modes) X(turned_away) X(come_back) X(may_not_return) X(batches) X(callbacks)   \
-    X(operations) X(by_operation) X(sized) X(passed_over) X(alone) X(logins) X(rests)
+    X(operations) X(by_operation) X(sized) X(passed_over) X(alone) X(logins) X(rests) X(fired) X(fired_late)
 /* clang-format on */
 #define X(name) SIGHT_##name,
 enum watch_sight { WATCH_SIGHTS(X) SIGHTS };
@@ -146,6 +156,11 @@ struct watch {
         int64_t parallel, stop_after;
     } batch_orders[WATCH_BATCHES];
     bool operating; /* what is heard now an operation does */
+    int64_t firing; /* … the runs of this schedule are made; 0: of none, else its number + 1 */
+    wall slots[SCHEDULE_CATCH_UP_MAX]; /* … those of these slots */
+    size_t slot_count;
+    bool clock_was_set; /* in this round: slots were passed over, or came twice */
+    struct zone zone;
     struct watch_seen seen, saved;
     int64_t sights[SIGHTS];
     enum watch_mistake mistake;
@@ -209,6 +224,17 @@ err watch_batch_make(struct watch *w, int64_t batch, int64_t try, int64_t now, b
 bool watch_batches_called(const struct watch *w); /* their callbacks are there */
 /* Dead and expired ones of the batch come back; of all jobs: WATCH_NOBODY. Nothing is done while another operation runs. */
 err watch_retry(struct watch *w, int64_t batch, uint64_t random, int64_t now);
+
+/* ---- schedules ---- */
+void watch_schedules_put(struct watch *w, int64_t now);
+struct watch_due { /* as one node saw it */
+    int64_t schedule, revision, last_ms, at_ms;
+};
+/* Which are due; a node fires each by itself, when it gets to it. */
+size_t watch_due(struct watch *w, int64_t now, struct watch_due out[WATCH_SCHEDULES]);
+err watch_fire(struct watch *w, const struct watch_due *due, int64_t now);
+/* They are held against what was made for them, and go. */
+void watch_schedules_end(struct watch *w, int64_t now);
 
 void watch_tend(struct watch *w, int64_t now);
 /* The instant at which something falls due; `startable` work as of now in seen.startable. */
