@@ -163,7 +163,7 @@ static void what_a_job_may_take_stays_with_it(void **state)
 static void a_change_may_be_of_what_was_seen_only(void **state)
 {
     (void)state;
-    char seen[80];
+    char seen[200];
     struct client_answer a;
     struct fault f = {0};
     struct client_request q = {
