@@ -18,7 +18,8 @@ enum {
     /* What was handed over is kept at least so long: by then the queue's disk and its replicas have it. */
     KEEP_MS = 60000,
     NOTED = 1000, /* at once, of what the queue answered for */
-    REFUSED = 50, /* jobs in a row: what is behind them is offered in the next call */
+    REFUSED =
+        50, /* in a row, a large batch as several: what is behind them is offered in the next call */
     PASS_MS = 1000,
 };
 enum state { WAITING, KEPT_ON, SET_ASIDE, STUCK };
@@ -178,6 +179,18 @@ err spooling_may_take(struct spooling *s, enum store_mode mode, struct fault *f)
     return !e && room < s->disk_floor_bytes ? asked_disk(room, s->dir, f) : e;
 }
 
+static err find(struct spooling *s, const struct accept_args *job, enum spool_known known,
+                wall now, struct accept_reply *out, struct fault *f)
+{
+    struct spool_reply reply;
+    err e = spool_find(s->spool, job, known, &reply, f);
+    if (!e)
+        reply_with(&reply, job, now, out);
+    return e;
+}
+
+/* First whether it was taken before: what was answered once is answered again, whatever the modes, the disk and the unique keys
+ * say by now, and nothing makes way for it a second time. */
 err spooling_take(struct spooling *s, const struct accept_args *job, enum store_mode mode,
                   wall now, struct arena *a, struct accept_reply *out, struct fault *f)
 {
@@ -186,8 +199,12 @@ err spooling_take(struct spooling *s, const struct accept_args *job, enum store_
     struct lane_name lane;
     struct spool_reply reply;
     err e = asked_accept(job, &lane, f);
-    if (!e)
-        e = spooling_may_take(s, mode, f);
+    if (e)
+        return e;
+    e = find(s, job, SPOOL_ALL, now, out, f);
+    if (e != E_END)
+        return e;
+    e = spooling_may_take(s, mode, f);
     if (!e)
         e = spooling_decide(s, job, lane.tenant, now, a, &unique, &live, f);
     if (!e && unique == UNIQUE_EXISTING) {
@@ -200,7 +217,7 @@ err spooling_take(struct spooling *s, const struct accept_args *job, enum store_
         e = spool_replace(s->spool, &live, job->id, f);
     if (e)
         return e;
-    metric_add(METRIC_SPOOLED, TAKEN, !reply.replayed);
+    metric_add(METRIC_SPOOLED, TAKEN, 1);
     reply_with(&reply, job, now, out);
     return E_OK;
 }
@@ -234,14 +251,10 @@ void spooling_keep(struct spooling *s, const struct accept_args *job, wall now)
     metric_add(METRIC_SPOOLED, e ? NOT_KEPT : KEPT, 1);
 }
 
-err spooling_find(struct spooling *s, const struct accept_args *job, struct accept_reply *out,
-                  struct fault *f)
+err spooling_find(struct spooling *s, const struct accept_args *job, wall now,
+                  struct accept_reply *out, struct fault *f)
 {
-    struct spool_reply reply;
-    err e = spool_find(s->spool, job, &reply, f);
-    if (!e)
-        reply_with(&reply, job, (wall){0}, out);
-    return e;
+    return find(s, job, SPOOL_WAITS, now, out, f);
 }
 
 err spooling_asked(struct spooling *s, struct span id, struct fault *f)
@@ -421,7 +434,7 @@ static err hand_over_piece(struct spooling *s, struct line *l, struct store *que
     for (int64_t sum = 0; sum < PIECE && in_a_row < REFUSED && !e; sum += jobs) {
         bool passed = false;
         e = hand_over_one(s, l, queue, now, &jobs, &passed, f);
-        in_a_row = passed ? in_a_row + jobs : 0;
+        in_a_row = passed ? in_a_row + 1 + jobs / PIECE : 0;
     }
     if (e == E_END)
         begin_anew(l);

@@ -30,7 +30,8 @@ bool spooling_keeps(const struct spooling *s); /* copies are wanted */
 /* Takes a job that the queue could not take; mode: of the queue, as it was heard of last. It is on the disk when
  * spooling_sync() has returned. Of jobs with its unique key those that wait here are known: with one of these it is as with
  * store_accept(), and `out->waits` is in the arena (NULL: left out); what the queue has decides when it is handed over, then
- * it comes in as one that has ended. E_BUSY: as many wait here as may; else as store_accept(). */
+ * it comes in as one that has ended. An earlier request with its key that is known here, also one that the queue has by now,
+ * is answered again, and nothing else comes of it. E_BUSY: as many wait here as may; else as store_accept(). */
 MUST_USE err spooling_take(struct spooling *s, const struct accept_args *job,
                            enum store_mode mode, wall now, struct arena *a,
                            struct accept_reply *out, struct fault *f);
@@ -48,7 +49,7 @@ void spooling_keep(struct spooling *s, const struct accept_args *job, wall now);
 void spooling_keep_batch(struct spooling *s, const struct batch_args *batch,
                          const struct batch_reply *reply, wall now);
 /* The request was answered by a job that waits here: E_OK. E_END: it was not. */
-MUST_USE err spooling_find(struct spooling *s, const struct accept_args *job,
+MUST_USE err spooling_find(struct spooling *s, const struct accept_args *job, wall now,
                            struct accept_reply *out, struct fault *f);
 MUST_USE err spooling_find_batch(struct spooling *s, const struct batch_args *batch, wall now,
                                  struct arena *a, struct batch_reply *out, struct fault *f);

@@ -33,38 +33,44 @@ static struct batch_view *view_of(const struct batch_args *batch, wall at, wall 
     return v;
 }
 
-static err reply_with(const struct spool_reply *r, const struct batch_args *batch, wall at,
-                      wall now, struct arena *a, struct batch_reply *out, struct fault *f)
+static err reply_with(const struct batch_args *batch, wall at, wall now, struct arena *a,
+                      struct batch_reply *out, struct fault *f)
 {
-    out->replayed = r->replayed;
     out->added = (int64_t)batch->count;
     out->durability = DURABILITY_SPOOLED;
     out->confirmed = true;
     out->keyed = false;
     for (size_t i = 0; i < batch->count; i++)
         out->keyed = out->keyed || batch->jobs[i].unique_key.n > 0;
-    span_copy(span_of(r->id), out->id, sizeof out->id);
+    span_copy(batch->id, out->id, sizeof out->id);
     out->waits = view_of(batch, at, now, a);
     return out->waits ? E_OK : fail(f, E_TOO_BIG, "the answer of the spool does not fit");
 }
 
-err spooling_find_batch(struct spooling *s, const struct batch_args *batch, wall now,
-                        struct arena *a, struct batch_reply *out, struct fault *f)
+/* As it is kept here, not as it is asked for now. */
+static err find(struct spooling *s, const struct batch_args *batch, enum spool_known known,
+                wall now, struct arena *a, struct batch_reply *out, struct fault *f)
 {
     struct spool_reply found;
     struct spooled entry;
-    struct batch_reply reply = {0};
-    err e = spool_find_batch(s->spool, batch, &found, f);
+    struct batch_reply reply = {.replayed = true};
+    err e = spool_find_batch(s->spool, batch, known, &found, f);
     if (e)
         return e;
     arena_reset(s->of_batch);
     e = spool_batch(s->spool, span_of(found.id), s->of_batch, &entry, f);
     if (e)
         return fail(f, E_STORE, "batch %s, which this request made, cannot be read", found.id);
-    e = reply_with(&found, &entry.batch, entry.at, now, a, &reply, f);
+    e = reply_with(&entry.batch, entry.at, now, a, &reply, f);
     if (!e)
         *out = reply;
     return e;
+}
+
+err spooling_find_batch(struct spooling *s, const struct batch_args *batch, wall now,
+                        struct arena *a, struct batch_reply *out, struct fault *f)
+{
+    return find(s, batch, SPOOL_WAITS, now, a, out, f);
 }
 
 /* ---- taking ---- */
@@ -166,14 +172,18 @@ static err take(struct spooling *s, struct taking *t, wall now, struct fault *f)
         return e;
     batch.jobs = t->jobs;
     batch.count = t->count;
-    e = spool_add_batch(s->spool, &batch, now, &added, f);
+    struct batch_reply made = t->reply;
+    e = reply_with(&batch, now, now, t->arena, &made, f);
+    if (!e) /* what can fail comes before: from here on it is taken */
+        e = spool_add_batch(s->spool, &batch, now, &added, f);
     for (size_t i = 0; !e && i < t->replaced_count; i++)
         e = spool_replace(s->spool, &t->replaced[i].live, t->batch->jobs[t->replaced[i].by].id,
                           f);
-    if (!e)
-        e = reply_with(&added, &batch, now, now, t->arena, &t->reply, f);
-    metric_add(METRIC_SPOOLED, TAKEN, e ? 0 : (int64_t)batch.count);
-    return e;
+    if (e)
+        return e;
+    metric_add(METRIC_SPOOLED, TAKEN, (int64_t)batch.count);
+    t->reply = made;
+    return E_OK;
 }
 
 err spooling_take_batch(struct spooling *s, const struct batch_args *batch,
@@ -183,7 +193,10 @@ err spooling_take_batch(struct spooling *s, const struct batch_args *batch,
     struct taking t = {.batch = batch, .arena = a};
     err e = asked_batch_new(batch, f);
     if (!e)
-        e = spooling_may_take(s, mode, f);
+        e = find(s, batch, SPOOL_ALL, now, a, out, f);
+    if (e != E_END)
+        return e;
+    e = spooling_may_take(s, mode, f);
     if (!e)
         e = take(s, &t, now, f);
     *out = t.reply; /* also what was refused */

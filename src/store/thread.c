@@ -207,7 +207,7 @@ static err find_here(struct store_thread *t, struct store_op *op, wall now, stru
     if (op->verb == STORE_BATCH_CREATE)
         return spooling_find_batch(t->spooling, op->in.batch_create, now, op->arena,
                                    &op->out.batch, f);
-    err waits = spooling_find(t->spooling, &op->in.accept, &op->out.accept, f);
+    err waits = spooling_find(t->spooling, &op->in.accept, now, &op->out.accept, f);
     return waits == E_END && spooling_has_key(t->spooling, &op->in.accept)
                ? spooling_take(t->spooling, &op->in.accept, t->outlook.mode, now, op->arena,
                                &op->out.accept, f)
@@ -223,19 +223,30 @@ static bool waits_here(struct store_thread *t, struct store_op *op, wall now)
     err waits = find_here(t, op, now, &f);
     if (waits == E_END)
         return false;
+    if (waits && op->verb == STORE_BATCH_CREATE)
+        op->out.batch = (struct batch_reply){0};
     op->result = waits;
     op->fault = f;
     op->answered = true;
     return true;
 }
 
+/* The queue could not. Not one that it perhaps has (E_STORE) without the jobs that it refused: who orders that way would be answered for
+ * all of them, and handing it over would find it there. */
+static bool may_be_taken_here(const struct store_thread *t, const struct store_op *op)
+{
+    bool in_part = op->verb == STORE_BATCH_CREATE && op->in.batch_create->partial;
+    return t->spooling &&
+           (op->result == E_BUSY || op->result == E_DISK_FULL ||
+            (op->result == E_STORE && !in_part)) &&
+           store_is_away(t->store);
+}
+
 /* Takes it when the queue cannot. */
 static void take_here(struct store_thread *t, struct store_op *op, wall now)
 {
     struct fault f = {0};
-    bool away = (op->result == E_BUSY || op->result == E_STORE || op->result == E_DISK_FULL) &&
-                store_is_away(t->store);
-    if (!t->spooling || !away ||
+    if (!may_be_taken_here(t, op) ||
         waits_here(t, op, now)) /* one before it in this group is the same */
         return;
     if (op->verb == STORE_BATCH_CREATE)

@@ -2,6 +2,7 @@
  * onto its own disk when it may, and joins when the servers are there. */
 #include "../lib/scenario.h"
 
+#include "../lib/between.h"
 #include "../lib/postgres.h"
 #include "os/clock.h"
 #include "store/thread.h"
@@ -323,6 +324,68 @@ static void what_the_queue_knows_it_says_and_its_troubles_hold_up_no_other_duty(
     wait_here(0);
 }
 
+static struct store_op create_op(struct accept_args jobs[2], struct batch_args *batch)
+{
+    const char *id = made_id("bat");
+    for (int i = 0; i < 2; i++)
+        jobs[i] = job_args(new_id(), "x/normal");
+    *batch = (struct batch_args){.id = span_of(id),
+                                 .tenant = SPAN("default"),
+                                 .idempotency_key = span_of(id),
+                                 .request_hash = 7,
+                                 .jobs = jobs,
+                                 .count = 2};
+    return (struct store_op){.verb = STORE_BATCH_CREATE, .in.batch_create = batch};
+}
+
+/* The queue has it perhaps, without the jobs that it refused: to answer for all of them would be wrong, and nobody knows for which. */
+static void a_batch_that_the_queue_perhaps_has_in_part_is_not_taken_here(void **state)
+{
+    (void)state;
+    struct between between;
+    struct accept_args jobs[2], live = job_args(new_id(), "x/normal");
+    struct batch_args batch;
+    if (!postgres_of_group())
+        skip();
+    between_start(&between, redis()->socket);
+    between.only = "$6\r\ncreate\r\n";
+    between.way = BETWEEN_LOSES;
+    shared.queue = between.url;
+    assert_int_equal(start_node(), E_OK);
+    joined();
+    live.unique_key = SPAN("u");
+    struct store_op there = {.verb = STORE_ACCEPT, .in.accept = live};
+    assert_int_equal(ask(&there), E_OK);
+    struct store_op whole = create_op(jobs, &batch);
+    between.times = 2; /* also when it is sent again */
+    if (ask(&whole))
+        fail_msg("%s", whole.fault.words);
+    assert_int_equal(whole.out.batch.durability, DURABILITY_SPOOLED);
+    assert_int_equal(between.scripts, 2);
+    joined();
+    wait_here(0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(state_at(jobs[i].id.p), JOB_READY);
+    struct store_op partial = create_op(jobs, &batch), again = partial;
+    batch.partial = true;
+    jobs[0].unique_key = live.unique_key;
+    jobs[0].on_conflict = UNIQUE_REJECT;
+    between.scripts = 0;
+    assert_int_equal(ask(&partial), E_STORE);
+    assert_non_null(strstr(partial.fault.words, "perhaps it was done"));
+    assert_int_equal(between.scripts, 2);
+    assert_int_equal(store_thread_spool(thread).waiting, 0);
+    joined();
+    assert_int_equal(ask(&again), E_OK); /* it was, and who asks again hears so */
+    assert_true(again.out.batch.replayed);
+    assert_string_equal(again.out.batch.id, batch.id.p);
+    struct store_op refused = {.verb = STORE_JOB, .in.job.id = jobs[0].id};
+    assert_int_equal(ask(&refused), E_NOT_FOUND);
+    assert_int_equal(state_at(jobs[1].id.p), JOB_READY);
+    store_thread_stop(&thread);
+    between_end(&between);
+}
+
 #define N(name) cmocka_unit_test_setup_teardown(name, set_up_node, tear_down_node)
 
 int main(void)
@@ -332,6 +395,7 @@ int main(void)
         N(without_a_spool_a_node_refuses_jobs_until_its_redis_is_there),
         N(one_that_stands_still_holds_up_no_start_for_ever),
         N(without_its_archive_a_node_waits_likewise),
+        N(a_batch_that_the_queue_perhaps_has_in_part_is_not_taken_here),
         N(what_the_queue_knows_it_says_and_its_troubles_hold_up_no_other_duty),
         N(what_a_person_has_to_mend_is_said_at_the_start_and_waited_for_later),
         N(a_server_that_takes_over_is_judged_as_the_first_one_was),

@@ -1,98 +1,10 @@
 /* What a node promises of the jobs that it takes while the queue is away: each is handed over once, in its order, whatever
- * the queue says meanwhile. What the queue lost: test_redis_history.c. */
-#include "../lib/scenario.h"
+ * the queue says meanwhile. Batches: test_redis_spool_batches.c; what
+ * the queue lost: test_redis_history.c. */
+#include "../lib/spooled.h"
 
-#include "core/metrics.h"
 #include "store/nodes.h"
 #include "store/redis/transfer.h"
-#include "store/spooling.h"
-#include "store/ticket.h"
-
-#include <string.h>
-
-enum { MOST = 50 };
-static struct spooling *spool;
-static struct spooling_config asked; /* besides what each has; zero: nothing */
-static int64_t elapsed_ms;
-
-static mono elapsed(void)
-{
-    return (mono){elapsed_ms};
-}
-
-static struct redis_place *place(void)
-{
-    return w->place;
-}
-
-static void open_spool(void)
-{
-    struct spooling_config config = asked;
-    struct fault f = {0};
-    config.state_dir = place()->server.dir;
-    config.most = asked.most ? asked.most : MOST;
-    config.clock = elapsed;
-    if (spooling_open(&spool, &config, &f))
-        fail_msg("%s", f.words);
-}
-
-static int set_up_spool(void **state)
-{
-    set_up(state);
-    asked = (struct spooling_config){0};
-    elapsed_ms = 1000000;
-    open_spool();
-    return 0;
-}
-
-static int tear_down_spool(void **state)
-{
-    spooling_close(&spool);
-    return tear_down(state);
-}
-#define SPOOL(name) cmocka_unit_test_setup_teardown(name, set_up_spool, tear_down_spool)
-
-static err take(const struct accept_args *job, struct accept_reply *out)
-{
-    w->f = (struct fault){0};
-    err e = spooling_take(spool, job, MODE_NORMAL, now(), w->a, out, &w->f);
-    return e ? e : spooling_sync(spool, &w->f);
-}
-
-static const char *take_in(const char *lane)
-{
-    struct accept_args args = job_args(new_id(), lane);
-    struct accept_reply reply;
-    if (take(&args, &reply))
-        fail_msg("%s", w->f.words);
-    assert_int_equal(reply.durability, DURABILITY_SPOOLED);
-    assert_true(reply.confirmed && !reply.replayed);
-    assert_string_equal(reply.id, args.id.p);
-    return args.id.p;
-}
-
-static void hand_over(void)
-{
-    bool more = true;
-    while (more)
-        if (spooling_hand_over(spool, w->s, now(), &more, &w->f))
-            fail_msg("%s", w->f.words);
-    assert_int_equal(spooling_state(spool).waiting, 0);
-}
-
-static void queue_goes(void)
-{
-    redis_end(&place()->server, SIGKILL);
-}
-
-static void queue_comes(void)
-{
-    redis_start(&place()->server);
-    redis_watch(place());
-    struct outlook o;
-    while (store_outlook(w->s, now(), &o, &w->f)) /* its pause between two attempts */
-        redis_nap();
-}
 
 static void a_queue_that_is_away_is_told_from_one_that_refuses(void **state)
 {
@@ -183,19 +95,19 @@ static void a_key_is_known_where_its_job_waits_and_each_job_runs(void **state)
     assert_int_equal(take(&args, &reply), E_OK);
     same = args;
     same.id = span_of(new_id());
-    assert_int_equal(spooling_find(spool, &same, &reply, &f), E_OK);
+    assert_int_equal(spooling_find(spool, &same, now(), &reply, &f), E_OK);
     assert_true(reply.replayed);
     assert_string_equal(reply.id, args.id.p);
     other = same;
     other.request_hash = 8;
-    assert_int_equal(spooling_find(spool, &other, &reply, &f), E_BAD_INPUT);
+    assert_int_equal(spooling_find(spool, &other, now(), &reply, &f), E_BAD_INPUT);
     /* Another node took the request as well, when the queue was back: both were answered, both run. */
     assert_int_equal(accept_args(&same).replayed, false);
     hand_over();
     assert_int_equal(jobs_count(), 2);
     assert_int_equal(state_of(args.id.p), JOB_READY);
     /* From now on it is the queue that knows the key. */
-    assert_int_equal(spooling_find(spool, &same, &reply, &f), E_END);
+    assert_int_equal(spooling_find(spool, &same, now(), &reply, &f), E_END);
     /* One that the queue had taken, though its answer was lost, is there once. */
     struct accept_args lost = job_args(new_id(), "x/normal");
     lost.idempotency_key = SPAN("lost");
@@ -217,6 +129,40 @@ static void a_key_is_known_where_its_job_waits_and_each_job_runs(void **state)
     assert_int_equal(spooling_state(spool).aside, 1);
 }
 
+/* A request that the queue has, and who answered for it is away: it is answered again, and nothing else comes of it. */
+static void what_was_answered_is_answered_again_whatever_has_changed_since(void **state)
+{
+    (void)state;
+    struct accept_args first = unique_args("x/normal", UNIQUE_REPLACE_PENDING);
+    struct accept_reply reply;
+    first.idempotency_key = SPAN("k");
+    first.request_hash = 7;
+    assert_int_equal(take(&first, &reply), E_OK);
+    hand_over();
+    queue_goes();
+    const char *newer = take_unique(UNIQUE_REPLACE_PENDING);
+    struct accept_args again = first, refusing;
+    again.id = span_of(new_id());
+    refusing = again;
+    refusing.on_conflict = UNIQUE_REJECT;
+    int64_t taken = metric_get(METRIC_SPOOLED, 0);
+    struct fault f = {0};
+    assert_int_equal(spooling_take(spool, &again, MODE_MAINTENANCE, now(), w->a, &reply, &f),
+                     E_OK);
+    assert_true(reply.replayed && !reply.existing);
+    assert_string_equal(reply.id, first.id.p);
+    assert_int_equal(take(&refusing, &reply), E_OK);
+    assert_string_equal(reply.id, first.id.p);
+    again.request_hash = 8;
+    assert_int_equal(take(&again, &reply), E_BAD_INPUT);
+    assert_int_equal(metric_get(METRIC_SPOOLED, 0), taken);
+    queue_comes();
+    hand_over();
+    assert_int_equal(state_of(newer), JOB_READY); /* nothing took its place */
+    assert_int_equal(state_of(first.id.p), JOB_CANCELLED);
+    assert_int_equal(jobs_count(), 2);
+}
+
 static void what_may_not_come_in_is_not_taken_and_a_full_spool_says_so(void **state)
 {
     (void)state;
@@ -235,46 +181,11 @@ static void what_may_not_come_in_is_not_taken_and_a_full_spool_says_so(void **st
 
 /* ---- unique keys ---- */
 
-static struct accept_args unique_args(const char *lane, enum unique_mode mode)
-{
-    struct accept_args args = job_args(new_id(), lane);
-    args.unique_key = SPAN("u");
-    args.on_conflict = mode;
-    return args;
-}
-
-static const char *take_unique(enum unique_mode mode)
-{
-    struct accept_args args = unique_args("x/normal", mode);
-    struct accept_reply reply;
-    if (take(&args, &reply))
-        fail_msg("%s", w->f.words);
-    assert_false(reply.existing);
-    assert_string_equal(reply.id, args.id.p);
-    return args.id.p;
-}
-
 static const char *accept_unique(enum unique_mode mode)
 {
     struct accept_args args = unique_args("x/normal", mode);
     assert_string_equal(accept_args(&args).id, args.id.p);
     return args.id.p;
-}
-
-/* It has ended, was accepted before, and says by which job. */
-static void was_kept_out(const char *id, const char *by)
-{
-    struct job_view v = view(id);
-    struct event_view *events;
-    size_t n;
-    assert_int_equal(v.state, JOB_CANCELLED);
-    if (!strstr(arena_fmt(w->a, "%.*s", SP(v.why)), by))
-        fail_msg("%s does not name %s: %.*s", id, by, SP(v.why));
-    assert_true(span_is(v.unique_key, "u"));
-    assert_int_equal(store_events(w->s, 0, span_of(id), 10, w->a, &events, &n, &w->f), E_OK);
-    assert_int_equal(n, 2);
-    assert_true(span_is(events[0].kind, "job.accepted"));
-    assert_true(span_is(events[1].kind, "job.cancelled"));
 }
 
 static void of_a_unique_key_one_job_waits_and_the_newest_comes_in(void **state)
@@ -462,23 +373,6 @@ static void what_cannot_be_read_is_set_aside_and_holds_up_nobody(void **state)
 
 /* ---- what the queue does not take yet ---- */
 
-static void say(const char *verb, const char *key, const char *a, const char *b)
-{
-    struct reply r;
-    struct fault f = {0};
-    if (link_say(place()->watch, w->a, &r, &f, verb, key, a, b, NULL))
-        fail_msg("%s %s: %s", verb, key, f.words);
-}
-
-static bool hand_over_some(void)
-{
-    bool more;
-    w->f = (struct fault){0};
-    if (spooling_hand_over(spool, w->s, now(), &more, &w->f))
-        fail_msg("%s", w->f.words);
-    return more;
-}
-
 static void what_meets_foreign_data_waits_and_holds_up_nobody(void **state)
 {
     (void)state;
@@ -594,15 +488,6 @@ static void a_copy_stays_for_a_minute_also_after_a_failover(void **state)
     assert_int_equal(spooling_state(spool).handed_over, 0);
 }
 
-static sqlite3 *other_hand(const char *sql)
-{
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(arena_fmt(w->a, "%s/spool.db", place()->server.dir), &db),
-                     SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    return db;
-}
-
 static void
 a_loss_that_cannot_be_noted_is_noted_later_and_nothing_is_given_up_before(void **state)
 {
@@ -653,22 +538,6 @@ static void what_cannot_be_noted_here_is_handed_over_all_the_same(void **state)
     assert_int_equal(spooling_state(spool).handed_over, JOBS);
     assert_int_equal(metric_get(METRIC_SPOOLED, 1), before + JOBS);
     assert_false(spooling_has_key(spool, &args));
-}
-
-static void started_anew(void)
-{
-    if (spool)
-        spooling_close(&spool);
-    open_spool();
-    hand_over();
-}
-
-static void forget_all(void)
-{
-    struct retain_args all = {.age_ms = 1};
-    w->now += 2;
-    (void)retain(&all);
-    (void)retain(&all); /* what the archive had of it as well */
 }
 
 static int64_t gone(void)
@@ -751,414 +620,6 @@ static void what_another_queue_had_or_this_one_forgot_is_not_handed_over(void **
     assert_true(exists(late));
 }
 
-/* ---- batches ---- */
-
-enum { SMALL = 5, LARGE = 45 }; /* in one script of the queue; in pieces */
-static struct accept_args orders[LARGE];
-
-static const char *new_batch_id(void)
-{
-    uint8_t random[10] = {0};
-    int64_t n = ++w->numbers;
-    memcpy(random, &n, sizeof n);
-    char *id = arena_get(w->ids, ID_TEXT);
-    id_make(id, "bat", (wall){T0}, random);
-    return id;
-}
-
-static struct batch_args batch_args(size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        orders[i] = job_args(new_id(), "x/normal");
-    const char *id = new_batch_id();
-    return (struct batch_args){.id = span_of(id),
-                               .tenant = SPAN("default"),
-                               .name = SPAN("nightly"),
-                               .jobs = orders,
-                               .count = count,
-                               .idempotency_key = span_of(arena_fmt(w->ids, "of %s", id)),
-                               .request_hash = 7};
-}
-
-static err take_batch(const struct batch_args *args, struct batch_reply *out)
-{
-    w->f = (struct fault){0};
-    err e = spooling_take_batch(spool, args, MODE_NORMAL, now(), w->a, out, &w->f);
-    return e ? e : spooling_sync(spool, &w->f);
-}
-
-static void take_whole(const struct batch_args *args)
-{
-    struct batch_reply reply;
-    if (take_batch(args, &reply))
-        fail_msg("%s", w->f.words);
-    assert_int_equal(reply.durability, DURABILITY_SPOOLED);
-    assert_true(reply.confirmed && !reply.replayed);
-    assert_int_equal(reply.added, args->count);
-    assert_string_equal(reply.id, args->id.p);
-}
-
-static struct batch_view batch(struct span id)
-{
-    struct batch_view v;
-    w->f = (struct fault){0};
-    if (store_batch(w->s, id, w->a, &v, &w->f))
-        fail_msg("%s", w->f.words);
-    return v;
-}
-
-static int64_t events_of(struct span id, const char *kind)
-{
-    struct event_view *events;
-    size_t n;
-    int64_t found = 0;
-    assert_int_equal(store_events(w->s, 0, id, 100, w->a, &events, &n, &w->f), E_OK);
-    for (size_t i = 0; i < n; i++)
-        found += span_is(events[i].kind, kind);
-    return found;
-}
-
-static void run_all(void)
-{
-    for (struct lease l; reserve(&l);)
-        finish(&l, FAILURE_NONE);
-}
-
-static struct span ticket(void)
-{
-    struct buf text = BUF(TICKET_MAX);
-    struct accept_args job = job_args("", "callbacks/normal");
-    assert_int_equal(ticket_write(&job, &text, &w->f), E_OK);
-    struct span kept = arena_keep(w->ids, buf_span(&text));
-    buf_free(&text);
-    return kept;
-}
-
-static void batches_are_handed_over_whole_and_end_once(void **state)
-{
-    (void)state;
-    static const size_t sizes[] = {SMALL, LARGE};
-    int64_t jobs = 0;
-    for (size_t i = 0; i < 2; i++) {
-        struct batch_args args = batch_args(sizes[i]);
-        struct fault f = {0};
-        int64_t size = (int64_t)sizes[i];
-        args.calls[BATCH_COMPLETE] = ticket();
-        args.parallel = 2;
-        take_whole(&args);
-        assert_int_equal(spooling_state(spool).waiting, size);
-        assert_int_equal(spooling_asked(spool, args.id, &f), E_BUSY);
-        assert_int_equal(spooling_asked(spool, orders[size - 1].id, &f), E_BUSY);
-        int64_t accepted = w->now;
-        w->now += HOUR;
-        mode_set(MODE_DRAINING);
-        hand_over();
-        mode_set(MODE_NORMAL);
-        assert_int_equal(spooling_asked(spool, args.id, &f), E_OK);
-        struct batch_view v = batch(args.id);
-        assert_true(v.sealed && v.parallel == 2 && span_is(v.name, "nightly"));
-        assert_int_equal(v.created_ms, accepted);
-        assert_int_equal(view(orders[0].id.p).created_ms, accepted);
-        assert_int_equal(v.counts[JOB_READY] + v.counts[JOB_BLOCKED], size);
-        /* A process that died before it noted that does it again, before its end and behind it. */
-        for (int times = 0; times < 2; times++) {
-            spooling_close(&spool);
-            open_spool();
-            hand_over();
-            run_all();
-        }
-        jobs += size + 1; /* the callback's */
-        assert_int_equal(jobs_count(), jobs);
-        assert_int_equal(outlook().by_state[JOB_SUCCEEDED], jobs);
-        assert_int_equal(batch(args.id).counts[JOB_SUCCEEDED], size);
-        assert_int_equal(events_of(args.id, "batch.created"), 1);
-        assert_int_equal(events_of(args.id, "batch.complete"), 1);
-        assert_true(batch(args.id).calls[BATCH_COMPLETE].job[0]);
-        assert_int_equal(walk_once(), 0);
-    }
-    assert_int_equal(spooling_state(spool).handed_over, SMALL + LARGE);
-    for (int i = 0; i < 2; i++) { /* and that goes like that of single jobs */
-        elapsed_ms += 61 * SECOND;
-        bool more;
-        assert_int_equal(spooling_hand_over(spool, w->s, now(), &more, &w->f), E_OK);
-    }
-    assert_int_equal(spooling_state(spool).handed_over, 0);
-}
-
-/* At every moment between being taken and being noted the process may end. */
-static void a_batch_whose_queue_goes_on_the_way_comes_in_once(void **state)
-{
-    (void)state;
-    bool more;
-    struct batch_args args = batch_args(LARGE);
-    take_whole(&args);
-    queue_goes();
-    assert_true(spooling_hand_over(spool, w->s, now(), &more, &w->f) != E_OK);
-    assert_int_equal(spooling_state(spool).waiting, LARGE);
-    assert_int_equal(spooling_state(spool).stuck, 0);
-    spooling_close(&spool);
-    open_spool();
-    queue_comes();
-    hand_over();
-    assert_int_equal(batch(args.id).counts[JOB_READY], LARGE);
-    assert_int_equal(jobs_count(), LARGE);
-}
-
-static void an_order_of_a_batch_is_known_here_while_it_waits_and_there_afterwards(void **state)
-{
-    (void)state;
-    struct batch_reply reply;
-    struct batch_args args = batch_args(SMALL), again;
-    struct fault f = {0};
-    orders[2].held = true;
-    args.open = true;
-    args.stop_after = 2;
-    take_whole(&args);
-    again = args;
-    again.id = span_of(new_batch_id());
-    again.jobs = NULL;
-    again.count = 0;
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(spooling_find_batch(spool, &again, now(), w->a, &reply, &f), E_OK);
-        assert_true(reply.replayed && reply.waits);
-        assert_string_equal(reply.id, args.id.p);
-        assert_string_equal(reply.waits->id, args.id.p);
-        assert_false(reply.waits->sealed);
-        assert_int_equal(reply.waits->stop_after, 2);
-        assert_int_equal(reply.waits->counts[JOB_READY], SMALL - 1);
-        assert_int_equal(reply.waits->counts[JOB_SCHEDULED], 1);
-        assert_true(span_is(reply.waits->name, "nightly"));
-        spooling_close(&spool);
-        open_spool();
-    }
-    again.request_hash = 8;
-    assert_int_equal(spooling_find_batch(spool, &again, now(), w->a, &reply, &f), E_BAD_INPUT);
-    hand_over();
-    assert_int_equal(spooling_find_batch(spool, &args, now(), w->a, &reply, &f), E_END);
-    assert_false(batch(args.id).sealed); /* jobs may be added to it now */
-    begin();
-    assert_int_equal(store_batch_create(w->s, &args, now(), w->a, &reply, &w->f), E_OK);
-    commit();
-    assert_true(reply.replayed);
-    assert_string_equal(reply.id, args.id.p);
-    /* Another node took the order as well, when the queue was back: both were answered. */
-    struct batch_args here = batch_args(SMALL), there;
-    take_whole(&here);
-    there = here;
-    there.id = span_of(new_batch_id());
-    struct accept_args others[SMALL];
-    for (int i = 0; i < SMALL; i++)
-        others[i] = job_args(new_id(), "x/normal");
-    there.jobs = others;
-    begin();
-    assert_int_equal(store_batch_create(w->s, &there, now(), w->a, &reply, &w->f), E_OK);
-    commit();
-    for (int i = 0; i < 2; i++) {
-        hand_over();
-        assert_int_equal(batch(here.id).counts[JOB_READY], SMALL);
-        assert_int_equal(batch(there.id).counts[JOB_READY], SMALL);
-        spooling_close(&spool);
-        open_spool();
-    }
-    assert_int_equal(jobs_count(), 3 * SMALL);
-    assert_int_equal(spooling_state(spool).aside, 0);
-}
-
-static void a_batch_that_may_not_come_in_is_not_taken(void **state)
-{
-    (void)state;
-    struct batch_reply reply;
-    struct batch_args args = batch_args(SMALL);
-    orders[3].prio = 77;
-    assert_int_equal(take_batch(&args, &reply), E_BAD_INPUT);
-    assert_int_equal(reply.refused_count, 1);
-    assert_int_equal(reply.refused[0].index, 3);
-    assert_int_equal(spooling_state(spool).waiting, 0);
-    w->f = (struct fault){0};
-    assert_int_equal(
-        spooling_take_batch(spool, &args, MODE_MAINTENANCE, now(), w->a, &reply, &w->f),
-        E_MAINTENANCE);
-    for (int i = 0; i < MOST - SMALL + 1; i++)
-        take_in("x/normal");
-    args = batch_args(SMALL);
-    assert_int_equal(take_batch(&args, &reply), E_BUSY);
-    assert_int_equal(reply.refused_count, 0);
-    assert_non_null(strstr(w->f.words, "store.spool_max"));
-    args.partial = true; /* what it leaves out is what cannot be, not what is too much */
-    assert_int_equal(take_batch(&args, &reply), E_BUSY);
-    args = batch_args(SMALL - 1);
-    orders[0].prio = 77;
-    args.partial = true;
-    assert_int_equal(take_batch(&args, &reply), E_OK);
-    assert_int_equal(reply.added, SMALL - 2);
-    assert_int_equal(reply.refused_count, 1);
-    hand_over();
-    assert_int_equal(batch(args.id).counts[JOB_READY], SMALL - 2);
-    spooling_close(&spool);
-    asked.disk_floor_bytes = INT64_MAX;
-    open_spool();
-    assert_int_equal(take_batch(&args, &reply), E_DISK_FULL);
-}
-
-/* Within it, with what waits here, and with what the queue has. */
-static void unique_keys_of_a_batch_are_as_of_single_jobs(void **state)
-{
-    (void)state;
-    struct batch_reply reply;
-    const char *single = take_unique(UNIQUE_REJECT);
-    struct batch_args args = batch_args(SMALL);
-    orders[1].unique_key = SPAN("u");
-    orders[1].on_conflict = UNIQUE_RETURN_EXISTING;
-    assert_int_equal(take_batch(&args, &reply), E_CONFLICT); /* equal work is there */
-    assert_non_null(strstr(w->f.words, single));
-    orders[1].on_conflict = UNIQUE_REJECT;
-    assert_int_equal(take_batch(&args, &reply), E_CONFLICT);
-    orders[1].on_conflict = UNIQUE_REPLACE_PENDING;
-    for (int i = 3; i < SMALL; i++) {
-        orders[i].unique_key = SPAN("v");
-        orders[i].on_conflict = i == 3 ? UNIQUE_REJECT : UNIQUE_RETURN_EXISTING;
-    }
-    assert_int_equal(take_batch(&args, &reply), E_CONFLICT);
-    assert_int_equal(reply.refused[0].index, 4);
-    orders[4].on_conflict = UNIQUE_REPLACE_PENDING;
-    take_whole(&args);
-    const char *by = orders[1].id.p;
-    /* Those of the batch are known to who comes later. */
-    struct accept_args later = unique_args("x/normal", UNIQUE_RETURN_EXISTING);
-    struct accept_reply there;
-    assert_true(spooling_has_key(spool, &later));
-    assert_int_equal(take(&later, &there), E_OK);
-    assert_true(there.existing);
-    assert_string_equal(there.id, orders[1].id.p);
-    const char *newest = take_unique(UNIQUE_REPLACE_PENDING);
-    /* And the queue has one. */
-    struct accept_args live = job_args(new_id(), "x/normal");
-    live.unique_key = SPAN("w");
-    struct batch_args second = batch_args(2);
-    orders[0].unique_key = SPAN("w");
-    orders[0].on_conflict = UNIQUE_RETURN_EXISTING;
-    w->now += SECOND;
-    take_whole(&second);
-    accept_args(&live);
-    w->now += SECOND;
-    hand_over();
-    was_kept_out(single, by);
-    assert_int_equal(state_of(newest), JOB_READY);
-    assert_int_equal(batch(args.id).counts[JOB_CANCELLED], 2);
-    assert_int_equal(batch(args.id).counts[JOB_READY], SMALL - 2);
-    assert_int_equal(batch(second.id).counts[JOB_CANCELLED], 1);
-    run_all();
-    assert_int_equal(events_of(args.id, "batch.complete"), 1);
-    assert_int_equal(events_of(args.id, "batch.success"), 0);
-    assert_int_equal(walk_once(), 0);
-}
-
-static void a_batch_that_the_queue_does_not_take_yet_waits_and_holds_up_nobody(void **state)
-{
-    (void)state;
-    struct batch_args args = batch_args(SMALL);
-    struct fault f = {0};
-    const char *key = arena_fmt(w->ids, "fulmar:{q}:b:%s", args.id.p);
-    say("LPUSH", key, "foreign", NULL);
-    take_whole(&args);
-    struct batch_args other = batch_args(SMALL);
-    take_whole(&other);
-    const char *job = take_in("x/normal");
-    for (int times = 0; times < 2; times++) {
-        (void)hand_over_some();
-        assert_true(exists(job));
-        assert_int_equal(batch(other.id).counts[JOB_READY], SMALL);
-        assert_int_equal(spooling_state(spool).waiting, SMALL);
-        assert_int_equal(spooling_state(spool).stuck, SMALL);
-        assert_int_equal(spooling_asked(spool, args.id, &f), E_BUSY);
-    }
-    say("DEL", key, NULL, NULL);
-    hand_over();
-    assert_int_equal(batch(args.id).counts[JOB_READY], SMALL);
-    assert_int_equal(jobs_count(), 2 * SMALL + 1);
-}
-
-/* Somebody chose an id that one of its jobs has: its client was answered, so somebody is told. */
-static void a_batch_that_can_never_come_in_is_set_aside_whole(void **state)
-{
-    (void)state;
-    struct fault f = {0};
-    struct batch_args args = batch_args(SMALL);
-    take_whole(&args);
-    struct accept_args chosen = job_args(orders[2].id.p, "x/normal");
-    accept_args(&chosen);
-    int64_t before = metric_get(METRIC_SPOOLED, 2);
-    hand_over();
-    assert_int_equal(jobs_count(), 1);
-    assert_int_equal(spooling_state(spool).aside, SMALL);
-    assert_int_equal(metric_get(METRIC_SPOOL, 2), SMALL);
-    assert_int_equal(metric_get(METRIC_SPOOLED, 2), before + SMALL);
-    assert_int_equal(spooling_asked(spool, args.id, &f), E_STORE);
-    assert_non_null(strstr(f.words, chosen.id.p));
-}
-
-/* Copies, as of single jobs; when there is no room there is none, of the whole batch. */
-static void copies_of_batches_come_in_anew_and_once(void **state)
-{
-    (void)state;
-    struct batch_reply reply;
-    int64_t again;
-    struct batch_args args = batch_args(SMALL);
-    orders[1].prio = 77;
-    args.partial = true;
-    begin();
-    assert_int_equal(store_batch_create(w->s, &args, now(), w->a, &reply, &w->f), E_OK);
-    commit();
-    spooling_keep_batch(spool, &args, &reply, now());
-    struct batch_args lost = batch_args(SMALL);
-    spooling_keep_batch(spool, &lost, &(struct batch_reply){0}, now());
-    struct batch_args none = batch_args(LARGE);
-    int64_t before = metric_get(METRIC_SPOOLED, 4);
-    spooling_keep_batch(spool, &none, &(struct batch_reply){0}, now());
-    assert_int_equal(metric_get(METRIC_SPOOLED, 4), before + LARGE);
-    assert_int_equal(spooling_sync(spool, &w->f), E_OK);
-    assert_int_equal(spooling_state(spool).handed_over, 2 * SMALL - 1);
-    assert_int_equal(spooling_again(spool, &again, &w->f), E_OK);
-    assert_int_equal(again, 2 * SMALL - 1);
-    hand_over();
-    assert_int_equal(batch(args.id).counts[JOB_READY], SMALL - 1);
-    assert_int_equal(batch(lost.id).counts[JOB_READY], SMALL);
-    assert_int_equal(jobs_count(), 2 * SMALL - 1);
-}
-
-/* What was done, and is gone, is not done again. */
-static void a_batch_that_has_been_is_not_done_again(void **state)
-{
-    (void)state;
-    struct batch_args args = batch_args(SMALL);
-    bool more;
-    take_whole(&args);
-    hand_over();
-    run_all();
-    forget_all();
-    begin();
-    assert_int_equal(store_retain_batches(w->s, (wall){w->now + 1}, &more, &w->f), E_OK);
-    commit();
-    struct batch_view v;
-    assert_int_equal(store_batch(w->s, args.id, w->a, &v, &w->f), E_NOT_FOUND);
-    for (int i = 0; i < 2; i++) {
-        started_anew();
-        assert_int_equal(jobs_count(), 0);
-        assert_int_equal(spooling_state(spool).aside, 0);
-        /* Also when it died before it noted that the queue had it. */
-        spooling_close(&spool);
-        sqlite3_close(
-            other_hand("UPDATE spool_batch SET state=0,round=NULL,given_at=NULL,store=NULL"));
-        open_spool();
-    }
-    asked.retain_ms = HOUR;
-    hand_over();
-    w->now += 2 * HOUR; /* the queue knows nothing of it any more */
-    started_anew();
-    assert_int_equal(spooling_state(spool).handed_over, 0);
-    assert_int_equal(jobs_count(), 0);
-}
-
 static void mark_moved(const char *state)
 {
     struct reply r;
@@ -1237,6 +698,7 @@ int main(void)
         SPOOL(jobs_are_handed_over_once_and_keep_their_order_and_time),
         SPOOL(what_was_accepted_comes_in_whatever_the_queue_takes_now),
         SPOOL(a_key_is_known_where_its_job_waits_and_each_job_runs),
+        SPOOL(what_was_answered_is_answered_again_whatever_has_changed_since),
         SPOOL(what_may_not_come_in_is_not_taken_and_a_full_spool_says_so),
         SPOOL(of_a_unique_key_one_job_waits_and_the_newest_comes_in),
         SPOOL(who_has_the_key_of_one_that_waits_is_for_this_node),
@@ -1254,15 +716,6 @@ int main(void)
         SPOOL(a_queue_that_was_moved_is_given_nothing_and_the_spool_keeps_it),
         SPOOL(a_queue_is_not_moved_while_a_node_says_that_it_has_jobs_for_it),
         SPOOL(what_is_away_again_on_the_way_waits_on),
-        SPOOL(batches_are_handed_over_whole_and_end_once),
-        SPOOL(a_batch_whose_queue_goes_on_the_way_comes_in_once),
-        SPOOL(an_order_of_a_batch_is_known_here_while_it_waits_and_there_afterwards),
-        SPOOL(a_batch_that_may_not_come_in_is_not_taken),
-        SPOOL(unique_keys_of_a_batch_are_as_of_single_jobs),
-        SPOOL(a_batch_that_the_queue_does_not_take_yet_waits_and_holds_up_nobody),
-        SPOOL(a_batch_that_can_never_come_in_is_set_aside_whole),
-        SPOOL(copies_of_batches_come_in_anew_and_once),
-        SPOOL(a_batch_that_has_been_is_not_done_again),
     };
     maker = &store_makers[1];
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -322,7 +322,7 @@ static void what_waits_anew_answers_for_nothing_that_the_queue_knows(void **stat
     assert_true(span_is(live.job.id, "job_2"));
     /* A repeated request is one, whoever has its job. */
     args.id = SPAN("job_3");
-    assert_int_equal(spool_find(s, &args, &reply, &f), E_OK);
+    assert_int_equal(spool_find(s, &args, SPOOL_WAITS, &reply, &f), E_OK);
     assert_string_equal(reply.id, "job_1");
 }
 
@@ -748,10 +748,10 @@ static void a_repeated_order_of_a_batch_is_one_while_it_waits(void **state)
     int64_t count;
     again.idempotency_key = args.idempotency_key;
     again.request_hash = args.request_hash;
-    assert_int_equal(spool_find_batch(s, &again, &reply, &f), E_END);
+    assert_int_equal(spool_find_batch(s, &again, SPOOL_WAITS, &reply, &f), E_END);
     add_batches(1, 2);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(spool_find_batch(s, &again, &reply, &f), E_OK);
+        assert_int_equal(spool_find_batch(s, &again, SPOOL_WAITS, &reply, &f), E_OK);
         assert_true(reply.replayed);
         assert_string_equal(reply.id, "bat_1");
         assert_int_equal(add_batch(&again, &reply), E_OK);
@@ -759,7 +759,7 @@ static void a_repeated_order_of_a_batch_is_one_while_it_waits(void **state)
         open_again();
     }
     again.request_hash++;
-    assert_int_equal(spool_find_batch(s, &again, &reply, &f), E_BAD_INPUT);
+    assert_int_equal(spool_find_batch(s, &again, SPOOL_WAITS, &reply, &f), E_BAD_INPUT);
     assert_int_equal(looked().waiting, IN_BATCH);
     /* Keys of jobs are others. */
     struct accept_args one = job(1);
@@ -773,11 +773,11 @@ static void a_repeated_order_of_a_batch_is_one_while_it_waits(void **state)
     assert_int_equal(spool_has(s, SPAN("job_104"), NULL), E_BUSY);
     assert_int_equal(spool_has(s, SPAN("job_105"), NULL), E_OK);
     hand_over_batches(1, 2);
-    assert_int_equal(spool_find_batch(s, &args, &reply, &f), E_END);
+    assert_int_equal(spool_find_batch(s, &args, SPOOL_WAITS, &reply, &f), E_END);
     assert_int_equal(spool_has(s, SPAN("bat_1"), NULL), E_OK);
     assert_int_equal(spool_again(s, &count, &f), E_OK); /* the queue perhaps has it */
     assert_int_equal(spool_has(s, SPAN("job_104"), NULL), E_OK);
-    assert_int_equal(spool_find_batch(s, &args, &reply, &f), E_OK);
+    assert_int_equal(spool_find_batch(s, &args, SPOOL_WAITS, &reply, &f), E_OK);
 }
 
 static void a_batch_that_does_not_fit_is_refused_whole_and_says_so(void **state)

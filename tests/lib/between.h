@@ -38,6 +38,8 @@ struct between {
     enum between_way way;
     const char *reply;
     int calls;
+    const char *
+        only; /* scripts whose request has these bytes; the others pass, and are not counted. NULL: all */
     void (*meanwhile)(void); /* called before script `first` goes on; NULL: nothing */
     atomic_int first,
         times;          /* number of the script to strike, from 0; how many; times 0: none */
@@ -165,6 +167,8 @@ static inline bool between_names(const struct between_pair *p)
 static inline bool between_script(struct between *b, struct between_pair *p, size_t n)
 {
     static const char unknown[] = "-NOSCRIPT send it whole\r\n";
+    if (b->only && !memmem(p->in, n, b->only, strlen(b->only)))
+        return between_send(p->redis, p->in, n);
     bool breaks =
         b->way == BETWEEN_BREAKS && b->scripts >= b->first && b->scripts < b->first + b->times;
     if (breaks && between_names(p))

@@ -183,6 +183,17 @@ static inline const char *new_id(void)
     return arena_fmt(w->ids, "job_%07lld", (long long)++w->numbers);
 }
 
+/* As a client gets them. */
+static inline const char *made_id(const char *kind)
+{
+    uint8_t random[10] = {0};
+    int64_t n = ++w->numbers;
+    memcpy(random, &n, sizeof n);
+    char *id = arena_get(w->ids, ID_TEXT);
+    id_make(id, kind, (wall){T0}, random);
+    return id;
+}
+
 static inline struct accept_args job_args(const char *id, const char *lane)
 {
     return (struct accept_args){

@@ -181,15 +181,21 @@ static err find_request(struct spool *s, const struct accept_args *job, struct s
     return e ? e : spool_read_key(q, job->request_hash, out, out_waits, f);
 }
 
-err spool_find(struct spool *s, const struct accept_args *job, struct spool_reply *out,
-               struct fault *f)
+bool spool_may_know(const struct spool *s, enum spool_kind kind, enum spool_known known)
+{
+    const struct count *is = &s->now.of[kind];
+    return is->waiting > 0 || (known == SPOOL_ALL && is->handed_over > 0);
+}
+
+err spool_find(struct spool *s, const struct accept_args *job, enum spool_known known,
+               struct spool_reply *out, struct fault *f)
 {
     bool waits = true;
     struct spool_reply reply;
-    if (s->now.of[SPOOL_JOB].waiting == 0)
+    if (!spool_may_know(s, SPOOL_JOB, known))
         return E_END;
     err e = find_request(s, job, &reply, &waits, f);
-    if (!waits) /* the queue has it, and answers by itself */
+    if (!waits && known == SPOOL_WAITS)
         return E_END;
     if (!e)
         *out = reply;

@@ -28,7 +28,7 @@ enum { SPOOL_BATCH_BYTES = 48 << 20 }; /* of the jobs of one, as they are kept *
 struct spool_reply {
     char id[ID_TEXT];
     int64_t number; /* of the entry; 0: it was there */
-    bool replayed;  /* an earlier request with this key, which waits here, made it */
+    bool replayed;  /* an earlier request with this key made it */
 };
 /* E_BUSY full; E_BAD_INPUT key used with another body; E_CONFLICT the id is there; E_TOO_BIG. What was handed over makes
  * room for it, the oldest first. */
@@ -47,11 +47,16 @@ MUST_USE err spool_add_batch(struct spool *s, const struct batch_args *batch, wa
                              struct spool_reply *out, struct fault *f);
 MUST_USE err spool_add_batch_copy(struct spool *s, const struct batch_args *batch, wall now,
                                   const struct spool_given *given, struct fault *f);
-/* Whether an earlier request with this key waits here, or waits anew; else E_END. */
-MUST_USE err spool_find(struct spool *s, const struct accept_args *job, struct spool_reply *out,
-                        struct fault *f);
+/* Which requests are looked for. */
+enum spool_known {
+    SPOOL_WAITS, /* whose job waits here, or waits anew: the queue answers for the others by itself */
+    SPOOL_ALL /* also those that the queue has, which cannot be asked now */
+};
+/* Whether an earlier request with this key is known here; else E_END. E_BAD_INPUT: as of spool_add(). */
+MUST_USE err spool_find(struct spool *s, const struct accept_args *job, enum spool_known known,
+                        struct spool_reply *out, struct fault *f);
 MUST_USE err spool_find_batch(struct spool *s, const struct batch_args *batch,
-                              struct spool_reply *out, struct fault *f);
+                              enum spool_known known, struct spool_reply *out, struct fault *f);
 /* Where the job or the batch of this id is here: E_BUSY it waits to be handed over, and only this file has it; E_STORE it was set aside, the words say why; E_OK
  * neither. */
 MUST_USE err spool_has(struct spool *s, struct span id, struct fault *f);
@@ -72,7 +77,7 @@ struct spooled {
  * E_TOO_BIG: it cannot be read, and why; its number and the id of job or batch are there. */
 MUST_USE err spool_next(struct spool *s, enum spool_kind kind, int64_t after, struct arena *a,
                         struct spooled *out, struct fault *f);
-/* Likewise the batch of this id that waits. */
+/* Likewise the batch of this id that waits or was handed over. */
 MUST_USE err spool_batch(struct spool *s, struct span id, struct arena *a, struct spooled *out,
                          struct fault *f);
 /* Likewise the newest job that waits with this unique key, by itself or in a batch, that none took the place of and that the queue never

@@ -30,15 +30,15 @@ static err find_request(struct spool *s, const struct batch_args *batch,
     return e ? e : spool_read_key(q, batch->request_hash, out, out_waits, f);
 }
 
-err spool_find_batch(struct spool *s, const struct batch_args *batch, struct spool_reply *out,
-                     struct fault *f)
+err spool_find_batch(struct spool *s, const struct batch_args *batch, enum spool_known known,
+                     struct spool_reply *out, struct fault *f)
 {
     struct spool_reply reply;
     bool waits = true;
-    if (s->now.of[SPOOL_BATCH].waiting == 0)
+    if (!spool_may_know(s, SPOOL_BATCH, known))
         return E_END;
     err e = find_request(s, batch, &reply, &waits, f);
-    if (!waits) /* the queue has it, and answers by itself */
+    if (!waits && known == SPOOL_WAITS)
         return E_END;
     if (!e)
         *out = reply;

@@ -25,6 +25,8 @@ MUST_USE err spool_row(struct db *d, enum sql id, const struct db_arg *args, siz
                        struct query **out, struct fault *f);
 /* Whether an entry has this id, of a job or a batch; out_waits: and the queue never had it. */
 bool spool_entry(struct spool *s, struct span id, bool *out_waits);
+/* Whether it is worth looking for a request: no index is asked where there is nothing. */
+bool spool_may_know(const struct spool *s, enum spool_kind kind, enum spool_known known);
 /* For so many more that wait, or that are copies. E_BUSY. */
 MUST_USE err spool_make_room(struct spool *s, int64_t jobs, bool copy, struct fault *f);
 /* As a ticket in s->ticket, until the next one. */

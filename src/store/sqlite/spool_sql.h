@@ -101,7 +101,7 @@
                            " SELECT b.state,b.round IS NOT NULL,b.why,0 FROM spool_batch_job j JOIN spool_batch b ON b.number=j.batch" \
                            " WHERE j.id=?1 LIMIT 1")                                           \
     X(SQL_SPOOL_BATCH_NEXT, SPOOL_BATCH_ENTRY " WHERE state=0 AND number>?1 ORDER BY number LIMIT 1") \
-    X(SQL_SPOOL_BATCH_WITH, SPOOL_BATCH_ENTRY " WHERE state=0 AND id=?1")                      \
+    X(SQL_SPOOL_BATCH_WITH, SPOOL_BATCH_ENTRY " WHERE state<2 AND id=?1")                      \
     X(SQL_SPOOL_BATCH_JOBS, "SELECT id,run_at,ticket,coalesce(replaced_by,'') FROM spool_batch_job WHERE batch=?1 ORDER BY n") \
     X(SQL_SPOOL_BATCH_UNIQUE, "SELECT j.batch,j.n,j.id,b.at,j.run_at,j.ticket FROM spool_batch_job j JOIN spool_batch b ON b.number=j.batch" \
                               " WHERE j.tenant=?1 AND j.unique_key=?2 AND j.replaced_by IS NULL AND b.state=0 AND b.round IS NULL" \
