@@ -605,6 +605,7 @@ struct accept_args order_accept(const struct order *o, bool coalesce, wall now)
         .max_fail = o->followup.max_attempts,
         .unique_key = t->unique_key,
         .on_conflict = t->on_conflict,
+        .fresh_within_ms = t->fresh_within_s * 1000,
         .work = o->work,
         .coalesce =
             t->coalesce == COALESCE_AS_CONFIGURED ? coalesce : t->coalesce == COALESCE_YES,

@@ -1,11 +1,14 @@
 #include "api/terms.h"
 
 const char *const terms_classes[] = {"interactive", "normal", "bulk", NULL};
+/* Of a live job it is as return_existing; besides a result of the key will do that is young enough. */
+enum { FRESH_WITHIN = UNIQUE_RUN_AFTER_ACTIVE + 1 };
 const char *const terms_conflicts[] = {
     [UNIQUE_RETURN_EXISTING] = "return_existing",
     [UNIQUE_REJECT] = "reject",
     [UNIQUE_REPLACE_PENDING] = "replace",
     [UNIQUE_RUN_AFTER_ACTIVE] = "run_after_active",
+    [FRESH_WITHIN] = "fresh_within",
     NULL,
 };
 
@@ -44,9 +47,23 @@ static void read_times(struct body *b, struct json order, struct terms *t)
                 &t->navigation_s);
 }
 
-static void read_unique(struct body *b, struct json order, struct terms *t)
+static void read_fresh(struct body *b, struct json unique, bool fresh, struct terms *t)
 {
-    static const char *const members[] = {"key", "on_conflict", NULL};
+    struct json within;
+    bool given = body_given(unique, "fresh_within_s", &within);
+    if (fresh && !given)
+        body_refuse(b, SPAN("/unique/fresh_within_s"), "required",
+                    "says how old a result may be, in seconds");
+    else if (given && !fresh)
+        body_refuse(b, SPAN("/unique/fresh_within_s"), "not_supported",
+                    "goes with \"on_conflict\":\"fresh_within\"");
+    body_number(b, unique, "/unique", "fresh_within_s", 1, TERMS_WAIT_MAX_S,
+                &t->fresh_within_s);
+}
+
+static void read_unique(struct body *b, struct json order, bool since_last, struct terms *t)
+{
+    static const char *const members[] = {"key", "on_conflict", "fresh_within_s", NULL};
     struct json unique, key;
     int mode = UNIQUE_RETURN_EXISTING;
     if (!body_given(order, "unique", &unique))
@@ -63,7 +80,11 @@ static void read_unique(struct body *b, struct json order, struct terms *t)
                     "says which jobs are about the same work");
     body_text(b, unique, "/unique", "key", TERMS_KEY_MAX, &t->unique_key);
     body_choice(b, unique, "/unique", "on_conflict", terms_conflicts, &mode);
-    t->on_conflict = (enum unique_mode)mode;
+    read_fresh(b, unique, mode == FRESH_WITHIN, t);
+    if (mode == FRESH_WITHIN && since_last)
+        body_refuse(b, SPAN("/unique/on_conflict"), "not_supported",
+                    "no earlier result is what is new: not together with since_last");
+    t->on_conflict = mode == FRESH_WITHIN ? UNIQUE_RETURN_EXISTING : (enum unique_mode)mode;
 }
 
 static void read_reuse(struct body *b, struct json order, bool since_last, struct terms *t)
@@ -90,7 +111,7 @@ void terms_read(struct body *b, struct json order, bool since_last, struct terms
     *out = (struct terms){0};
     read_lane(b, order, out);
     read_times(b, order, out);
-    read_unique(b, order, out);
+    read_unique(b, order, since_last, out);
     read_reuse(b, order, since_last, out);
     body_flag(b, order, "", "hold", &out->hold);
     /* Waiting is for an answer that is late; nobody asks for one that would come too late. */

@@ -25,6 +25,7 @@ struct terms {
     int64_t navigation_s;          /* likewise; kept with the options */
     struct span unique_key;        /* empty: none */
     enum unique_mode on_conflict;
+    int64_t fresh_within_s;              /* of the unique key; 0 not asked */
     int64_t max_age_s, stale_if_error_s; /* 0 not asked */
     enum coalesce coalesce;
     bool hold; /* may not start until somebody lets it go */

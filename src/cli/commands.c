@@ -47,7 +47,8 @@ static const struct flag flags[] = {
     {"on-empty", 0, "suspect|accept|fail", FLAG_VALUE, AT(on_empty), "nothing came: good when it is proven (suspect, default), always, or never"},
     {"require", 0, "NAMES", FLAG_VALUE, AT(require), "a record without one of these fields is kept apart: id,created_at"},
     {"unique", 0, "KEY", FLAG_VALUE, AT(unique), "at most one job with this key at a time"},
-    {"on-conflict", 0, "return_existing|reject|replace|run_after_active", FLAG_VALUE, AT(on_conflict), "when there is one; else return_existing"},
+    {"on-conflict", 0, "return_existing|reject|replace|run_after_active|fresh_within", FLAG_VALUE, AT(on_conflict), "when there is one; else return_existing"},
+    {"fresh-within", 0, "TIME", FLAG_VALUE, AT(fresh_within), "a result of a job with this key that is not older will do (fresh_within)"},
     {"max-age", 0, "TIME", FLAG_VALUE, AT(max_age), "a result of the same order that is not older will do"},
     {"stale-if-error", 0, "TIME", FLAG_VALUE, AT(stale_if_error), "likewise while the site cannot be read"},
     {"coalesce", 0, "yes|no", FLAG_VALUE, AT(coalesce), "equal orders at the same time are done once; else queue.coalesce"},
@@ -140,7 +141,7 @@ enum { FLAGS = sizeof flags / sizeof *flags };
 /* What a job is to collect, and how it stands in the queue. */
 #define WISH \
     " limit since until product depth priority since-last include exclude fields site evidence strategy media" \
-    " pool class tenant not-before expires deadline attempt-timeout idle-timeout navigation-timeout max-pages max-bytes max-requests memory cpu min-posts on-empty require unique on-conflict" \
+    " pool class tenant not-before expires deadline attempt-timeout idle-timeout navigation-timeout max-pages max-bytes max-requests memory cpu min-posts on-empty require unique on-conflict fresh-within" \
     " max-age stale-if-error coalesce retry-max retry-base retry-cap retry-factor callback label "
 #define TIMES " cron timezone every adaptive wanted jitter start end "
 #define SCHEDULE WISH TIMES " overlap missed catch-up catch-up-max grace dry-run "

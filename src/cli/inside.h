@@ -67,7 +67,7 @@ struct cli {
     const char *tenant, *not_before, *expires, *deadline, *attempt_timeout, *idle_timeout,
         *navigation_timeout, *max_pages, *max_bytes, *memory, *cpu, *max_requests, *min_posts,
         *on_empty, *require, *unique, *on_conflict;
-    const char *max_age, *stale_if_error, *coalesce;
+    const char *max_age, *stale_if_error, *fresh_within, *coalesce;
     const char *retry_max, *retry_base, *retry_cap, *retry_factor, *callback;
     const char *sort, *count, *cursor;
     const char *by, *weight, *max_running, *burst, *ttl;

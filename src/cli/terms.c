@@ -4,6 +4,21 @@
 #include "base/text.h"
 #include "base/when.h"
 
+static const char fresh[] = "fresh_within";
+
+static int check_fresh(const struct cli *c, const char *verb)
+{
+    bool is_asked = c->on_conflict && strcmp(c->on_conflict, fresh) == 0;
+    if (c->fresh_within && !c->unique)
+        return cli_usage(verb, "--fresh-within goes with --unique KEY");
+    if (c->fresh_within && c->on_conflict && !is_asked)
+        return cli_usage(verb, "--fresh-within goes with --on-conflict fresh_within, not %.20s",
+                         c->on_conflict);
+    return is_asked && !c->fresh_within
+               ? cli_usage(verb, "--on-conflict fresh_within needs --fresh-within TIME")
+               : EXIT_DONE;
+}
+
 int terms_check(const struct cli *c, const char *verb, struct terms_flags *out)
 {
     const struct {
@@ -17,6 +32,7 @@ int terms_check(const struct cli *c, const char *verb, struct terms_flags *out)
         {"navigation-timeout", c->navigation_timeout, BOUND_NAVIGATION_MAX_S,
          &out->navigation_s},
         {"max-age", c->max_age, TERMS_WAIT_MAX_S, &out->max_age_s},
+        {"fresh-within", c->fresh_within, TERMS_WAIT_MAX_S, &out->fresh_within_s},
         {"stale-if-error", c->stale_if_error, TERMS_WAIT_MAX_S, &out->stale_if_error_s},
     };
     static const char *const yes_no[] = {"yes", "no", NULL};
@@ -37,6 +53,8 @@ int terms_check(const struct cli *c, const char *verb, struct terms_flags *out)
         code = cli_one_of(verb, "coalesce", c->coalesce, yes_no);
     if (!code && c->on_conflict && !c->unique)
         code = cli_usage(verb, "--on-conflict goes with --unique KEY");
+    if (!code)
+        code = check_fresh(c, verb);
     if (!code && c->tenant && !lane_word_is_plain(span_of(c->tenant)))
         code =
             cli_usage(verb, "--tenant must be a word of letters, digits, _ and -, not '%.40s'",
@@ -76,7 +94,8 @@ void terms_put(struct json_w *w, const struct cli *c, const struct terms_flags *
         json_key(w, "unique");
         json_open(w);
         put_text(w, "key", c->unique);
-        put_text(w, "on_conflict", c->on_conflict);
+        put_text(w, "on_conflict", c->fresh_within ? fresh : c->on_conflict);
+        json_kv_given(w, "fresh_within_s", t->fresh_within_s);
         json_close(w);
     }
     if (c->coalesce)

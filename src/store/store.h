@@ -145,6 +145,8 @@ struct accept_args {
     uint64_t request_hash;  /* of the body, for the key */
     struct span unique_key; /* of this work, per tenant: one live job; may be empty */
     enum unique_mode on_conflict;
+    /* When none is live: the newest result of a job with the unique key will do, when it is not older; 0 none */
+    int64_t fresh_within_ms;
     /* Of everything that decides what the records are; 0: none. Equal work is not done twice: */
     int64_t work;
     bool coalesce;      /* waits for a job in flight that does the same, and takes its result */

@@ -35,6 +35,7 @@ enum { TICKET_MAX = 2 * STORE_SPEC_MAX + 65536 };
     X(stall_ms, 86400000)                                                                      \
     X(unique_key, 256)                                                                         \
     X(on_conflict, UNIQUE_RUN_AFTER_ACTIVE)                                                    \
+    X(fresh_within_ms, INT64_MAX)                                                              \
     X(work, INT64_MAX)                                                                         \
     X(held, 1)                                                                                 \
     X(coalesce, 1)                                                                             \

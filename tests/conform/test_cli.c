@@ -1119,6 +1119,12 @@ static void flags_of_an_order_are_checked(void **state)
            "tomorrow");
     EXPECT(64, "--on-conflict goes with --unique", "get", "posts", "@nasa", "--on-conflict",
            "reject");
+    EXPECT(64, "--fresh-within goes with --unique", "get", "posts", "@nasa", "--fresh-within",
+           "1h");
+    EXPECT(64, "needs --fresh-within TIME", "get", "posts", "@nasa", "--unique", "k",
+           "--on-conflict", "fresh_within");
+    EXPECT(64, "not reject", "get", "posts", "@nasa", "--unique", "k", "--on-conflict",
+           "reject", "--fresh-within", "1h");
     EXPECT(64, "did you mean 'replace'?", "get", "posts", "@nasa", "--unique", "k",
            "--on-conflict", "replce");
     EXPECT(64, "--max-pages must be 1 to 100000", "get", "posts", "@nasa", "--max-pages", "0");

@@ -232,6 +232,22 @@ static void a_result_that_another_job_has_stays(void **state)
     arena_free(&a);
 }
 
+/* The key says what is the same: the order of the second one is another. */
+static void a_result_of_the_unique_key_answers_at_once(void **state)
+{
+    (void)state;
+    struct arena *a = arena_new(1 << 20);
+    submit(",\"priority\":9,\"tenant\":\"owner\",\"limit\":78,\"unique\":{\"key\":\"f\"}");
+    struct lease l = lease_of(id, a);
+    finish(&l);
+    submit(
+        ",\"tenant\":\"owner\",\"limit\":79,\"unique\":{\"key\":\"f\",\"on_conflict\":\"fresh_within\","
+        "\"fresh_within_s\":600}");
+    EXPECT("GET", path, "", 200, "state", "succeeded", "result.source", "cache", "unique_key",
+           "f", "result.from_job", l.id);
+    arena_free(&a);
+}
+
 /* How far it has come, who has it, and how it ended. */
 static void a_job_says_who_has_it_and_how_it_ended(void **state)
 {
@@ -845,6 +861,7 @@ int main(void)
         cmocka_unit_test(a_job_that_runs_is_not_changed),
         cmocka_unit_test(an_ended_job_is_deleted_with_all_of_it),
         cmocka_unit_test(a_result_that_another_job_has_stays),
+        cmocka_unit_test(a_result_of_the_unique_key_answers_at_once),
         cmocka_unit_test(a_job_says_who_has_it_and_how_it_ended),
         cmocka_unit_test(jobs_are_listed_by_what_they_are),
         cmocka_unit_test(jobs_say_how_often_and_when_they_are_tried_again),

@@ -380,6 +380,88 @@ static void a_result_is_as_old_as_when_it_was_read(void **state)
     assert_int_equal(accept_args(&args).state, JOB_READY);
 }
 
+static struct accept_args fresh_order(int64_t within_ms)
+{
+    struct accept_args args = with_key(UNIQUE_RETURN_EXISTING);
+    args.fresh_within_ms = within_ms;
+    return args;
+}
+
+/* fresh_within: whoever ordered the work with the key, and however; none that is live is passed over for it. */
+static void a_result_of_the_unique_key_will_do_when_it_is_young_enough(void **state)
+{
+    (void)state;
+    struct accept_args args = with_key(UNIQUE_REJECT); /* it asked for no result itself */
+    const char *first = args.id.p;
+    args.work = 9;
+    accept_args(&args);
+    struct lease l = start_next();
+    struct accept_args again = fresh_order(HOUR);
+    assert_true(accept_args(&again).existing); /* it has not ended */
+    assert_int_equal(commit_batch(&l, 0, 0, 7), E_OK);
+    finish(&l, FAILURE_NONE);
+    w->now += HOUR;
+    again = fresh_order(HOUR);
+    again.work = 10; /* the key says what is the same */
+    struct accept_reply reply = accept_args(&again);
+    assert_int_equal(reply.state, JOB_SUCCEEDED);
+    assert_int_equal(reply.source, SOURCE_CACHE);
+    struct job_view v = view(again.id.p);
+    assert_true(span_is(v.from_job, first));
+    assert_int_equal(v.result_age_ms, HOUR);
+    assert_int_equal(items_count(again.id.p), 7);
+    /* A moment later it is too old, also the one that was handed on just now. */
+    w->now += 1;
+    struct accept_args late = fresh_order(HOUR);
+    assert_int_equal(accept_args(&late).state, JOB_READY);
+    l = start_next();
+    assert_string_equal(l.id, late.id.p);
+    /* What fails is no result; the older one is asked about again. */
+    assert_int_equal(finish(&l, FAILURE_PROTECTED).state, JOB_DEAD);
+    struct accept_args older = fresh_order(2 * HOUR);
+    assert_int_equal(accept_args(&older).state, JOB_SUCCEEDED);
+    /* Not for another key, another tenant, or records of another kind. */
+    struct accept_args other = fresh_order(2 * HOUR);
+    other.unique_key = SPAN("another");
+    assert_int_equal(accept_args(&other).state, JOB_READY);
+    other = fresh_order(2 * HOUR);
+    other.lane = SPAN("press/x/normal");
+    assert_int_equal(accept_args(&other).state, JOB_READY);
+    other = fresh_order(2 * HOUR);
+    other.counts = ITEM_USER;
+    assert_int_equal(accept_args(&other).state, JOB_READY);
+}
+
+static void forget(const char *id)
+{
+    begin();
+    assert_int_equal(store_forget(w->s, span_of(id), now(), &w->f), E_OK);
+    commit();
+}
+
+/* The newest of those that are left. */
+static void a_result_that_was_deleted_is_none_for_its_unique_key(void **state)
+{
+    (void)state;
+    const char *ids[2];
+    for (int i = 0; i < 2; i++) {
+        struct accept_args args = with_key(UNIQUE_REJECT);
+        ids[i] = args.id.p;
+        accept_args(&args);
+        struct lease l = start_next();
+        finish(&l, FAILURE_NONE);
+        w->now += MINUTE;
+    }
+    forget(ids[1]);
+    struct accept_args args = fresh_order(HOUR);
+    assert_int_equal(accept_args(&args).state, JOB_SUCCEEDED);
+    assert_true(span_is(view(args.id.p).from_job, ids[0]));
+    forget(args.id.p);
+    forget(ids[0]);
+    args = fresh_order(HOUR);
+    assert_int_equal(accept_args(&args).state, JOB_READY);
+}
+
 /* ---- S70: the store is told other times than pass ---- */
 
 static void
@@ -462,6 +544,8 @@ static const struct CMUnitTest tests[] = {
     S(s42_who_takes_the_place_of_equal_work_does_it_itself),
     S(s42_the_newest_request_stands_also_when_one_waits_behind_the_other),
     S(a_result_is_as_old_as_when_it_was_read),
+    S(a_result_of_the_unique_key_will_do_when_it_is_young_enough),
+    S(a_result_that_was_deleted_is_none_for_its_unique_key),
     S(s70_a_clock_that_is_set_revives_no_lease_ends_none_early_and_lets_no_more_start),
     S(s70_a_lane_that_was_open_is_not_before_its_time),
     S(s70_a_lane_that_time_closed_again_is_announced),

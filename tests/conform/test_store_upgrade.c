@@ -268,14 +268,17 @@ s19_the_version_before_is_kept_and_an_earlier_fulmar_refuses_the_new_one(void **
             "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%\\_3' ESCAPE '\\'"),
         0);
     /* and so does this one with a store of the version to come */
-    run("fulmar.db", "PRAGMA user_version=12");
+    char newer[64];
+    snprintf(newer, sizeof newer, "PRAGMA user_version=%d", SCHEMA_VERSION + 1);
+    run("fulmar.db", newer);
     assert_int_equal(store_open(&store, dir, &limits, 7, now, &fault), E_STORE);
     assert_non_null(strstr(fault.words, "newer"));
 }
 
 /* What version 6 brought is taken out again, which is version 5. */
 /* clang-format off */
-#define BACK_TO_10 "ALTER TABLE lanes DROP COLUMN own_prio;"
+#define BACK_TO_11 "DROP INDEX jobs_fresh;"
+#define BACK_TO_10 BACK_TO_11 "ALTER TABLE lanes DROP COLUMN own_prio;"
 #define BACK_TO_9 BACK_TO_10 "DROP TABLE hands; ALTER TABLE lanes DROP COLUMN br_since;"
 #define BACK_TO_7 BACK_TO_9 "ALTER TABLE jobs DROP COLUMN usage; ALTER TABLE session_hours DROP COLUMN requests;"
 #define BACK_TO_5                                                                              \
@@ -431,6 +434,35 @@ static void s19_a_store_of_version_10_goes_on_and_may_be_gone_back_to(void **sta
     assert_int_equal(v.own.prio, LANE_AS_CONFIGURED);
     fine(store_lane(store, SPAN("default/x/normal"), now, arena, &v, &fault));
     assert_int_equal(v.own.prio, 8);
+}
+
+/* Results of jobs that ended before are found by their unique key, and those that version 11 ends meanwhile. */
+static void s19_a_store_of_version_11_finds_results_by_unique_key(void **state)
+{
+    (void)state;
+    fine(store_open(&store, dir, &limits, 7, now, &fault));
+    store_close(&store);
+    run("fulmar.db", BACK_TO_11 "UPDATE jobs SET unique_key='k' WHERE id='job_succeeded';"
+                                "DELETE FROM meta WHERE k='tables'; PRAGMA user_version=11");
+    struct store_limits patient = limits;
+    patient.rollback_ms = 3600000;
+    fine(store_open(&store, dir, &patient, 7, now, &fault));
+    struct accept_reply reply;
+    struct accept_args args = {.id = SPAN("job_fresh"),
+                               .site = SPAN("x"),
+                               .kind = SPAN("posts"),
+                               .target = SPAN("nasa"),
+                               .lane = SPAN("default/x/normal"),
+                               .spec = SPAN("{}"),
+                               .unique_key = SPAN("k"),
+                               .fresh_within_ms = INT64_MAX / 2};
+    fine(store_begin(store, &fault));
+    fine(store_accept(store, &args, now, &reply, &fault));
+    fine(store_commit(store, &fault));
+    assert_int_equal(reply.state, JOB_SUCCEEDED);
+    store_close(&store);
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 11);
+    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"), SCHEMA_VERSION);
 }
 
 /* What version 5 brought is taken out too, which is version 4. */
@@ -593,6 +625,7 @@ int main(void)
         T(s19_a_store_of_version_7_goes_on_and_may_be_gone_back_to),
         T(s19_a_store_of_version_9_goes_on_with_its_limits),
         T(s19_a_store_of_version_10_goes_on_and_may_be_gone_back_to),
+        T(s19_a_store_of_version_11_finds_results_by_unique_key),
         T(s19_the_version_before_works_on_the_same_file_until_the_window_is_over),
         T(what_takes_something_away_keeps_a_copy_and_ends_the_window),
         T(what_no_version_may_use_stays_so_when_it_is_brought_up),

@@ -182,6 +182,13 @@ static void an_order_says_how_it_stands_in_the_queue(void **state)
                 o.terms.on_conflict == UNIQUE_RUN_AFTER_ACTIVE);
     assert_true(o.terms.max_age_s == 5 && o.terms.stale_if_error_s == 50 &&
                 o.terms.coalesce == COALESCE_NO);
+    assert_int_equal(o.terms.fresh_within_s, 0);
+    assert_true(reads(
+        ",\"unique\":{\"key\":\"k\",\"on_conflict\":\"fresh_within\",\"fresh_within_s\":60}",
+        &o, &refusal, a));
+    struct accept_args args = order_accept(&o, false, (wall){0});
+    assert_int_equal(args.on_conflict, UNIQUE_RETURN_EXISTING);
+    assert_int_equal(args.fresh_within_ms, 60000);
     /* null is not given. */
     assert_true(reads(
         ",\"class\":null,\"tenant\":null,\"not_before\":null,\"expires_s\":null,\"timeouts\":null,\"unique\":null,"
@@ -279,7 +286,16 @@ static void mistakes_in_terms_are_named(void **state)
         {",\"unique\":{\"key\":\"k\",\"on_conflict\":\"rejects\"}", "/unique/on_conflict",
          "did you mean \"reject\"?"},
         {",\"unique\":{\"key\":\"k\",\"scope\":\"x\"}", "/unique/scope",
-         "known are key, on_conflict"},
+         "known are key, on_conflict, fresh_within_s"},
+        {",\"unique\":{\"key\":\"k\",\"on_conflict\":\"fresh_within\"}",
+         "/unique/fresh_within_s", "how old a result may be"},
+        {",\"unique\":{\"key\":\"k\",\"on_conflict\":\"fresh_within\",\"fresh_within_s\":0}",
+         "/unique/fresh_within_s", "must be 1 to"},
+        {",\"unique\":{\"key\":\"k\",\"fresh_within_s\":5}", "/unique/fresh_within_s",
+         "goes with"},
+        {",\"since_last\":true,\"unique\":{\"key\":\"k\",\"on_conflict\":\"fresh_within\","
+         "\"fresh_within_s\":5}",
+         "/unique/on_conflict", "not together with since_last"},
         {",\"max_age_s\":-1", "/max_age_s", "must be 0 to"},
         {",\"coalesce\":\"yes\"", "/coalesce", "must be true or false"},
         {",\"since_last\":true,\"max_age_s\":5", "/max_age_s", "not together with since_last"},

@@ -73,6 +73,7 @@ static void put_accept(struct call *c, const struct accept_args *a,
     call_text(c, options_callback(a->spec));
     call_text(c, a->replaced_by);
     call_flag(c, a->prio_of_lane);
+    call_number(c, a->fresh_within_ms);
 }
 
 /* Most say nothing of most: what is nothing or 0 behind the last word that says something. */

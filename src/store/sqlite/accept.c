@@ -108,12 +108,34 @@ static bool is_failing(const struct store *s, struct span lane, wall now)
            (l->now.breaker.state == BREAKER_HALF_OPEN || l->now.breaker.until_ms > now.ms);
 }
 
+/* A result of its unique key, of a job that reads the same kind of records. */
+static err decide_fresh(struct store *s, struct accepting *t, wall now, struct fault *f)
+{
+    const struct accept_args *a = t->args;
+    struct query *q;
+    if (a->fresh_within_ms <= 0 || !a->unique_key.n || t->waits_on)
+        return E_OK;
+    err e = db_ask(s->db, SQL_FRESH, &q, f, DB_T(t->lane.tenant), DB_T(a->unique_key));
+    if (e)
+        return e;
+    e = db_step(q, f);
+    if (!e) {
+        struct unique_answer answer = {.exists = db_int(q, 2) == (int64_t)a->counts,
+                                       .age_ms = now.ms - db_int(q, 1)};
+        t->from = db_int(q, 0);
+        t->answered = unique_reuse(&answer, a->fresh_within_ms, -1) != UNIQUE_WORK;
+        t->source = SOURCE_CACHE;
+    }
+    db_end(q);
+    return e == E_END ? E_OK : e;
+}
+
 /* Equal work that was done, or is being done. */
 static err decide_reuse(struct store *s, struct accepting *t, wall now, struct fault *f)
 {
     const struct accept_args *a = t->args;
     struct query *q;
-    if (!a->work || t->waits_on)
+    if (!a->work || t->waits_on || t->answered)
         return E_OK;
     if (a->max_age_ms > 0 || a->stale_if_error_ms > 0) {
         struct unique_answer answer = {.failing = is_failing(s, a->lane, now)};
@@ -369,6 +391,8 @@ static err decide(struct store *s, struct accepting *t, wall now, struct fault *
         e = fail(f, E_CONFLICT, "there is a job %.*s already", SP(a->id));
     if (!e)
         e = decide_unique(s, t, f);
+    if (!e && !t->reply.existing)
+        e = decide_fresh(s, t, now, f);
     if (!e && !t->reply.existing)
         e = decide_reuse(s, t, now, f);
     if (!e && a->after && !t->waits_on && !t->answered) {

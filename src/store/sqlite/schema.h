@@ -6,7 +6,7 @@
 #include "store/sqlite/schedules_sql.h"
 #include "store/sqlite/webhooks_sql.h"
 
-enum { SCHEMA_VERSION = 11 };
+enum { SCHEMA_VERSION = 12 };
 
 /* clang-format off */
 #define LIMITS_SQL                                                                             \
@@ -34,6 +34,8 @@ enum { SCHEMA_VERSION = 11 };
     ") WITHOUT ROWID, STRICT;"                                                                 \
     "CREATE INDEX hands_until ON hands(until);"
 
+#define JOBS_FRESH_SQL                                                                         \
+    "CREATE INDEX jobs_fresh ON jobs(tenant, unique_key, finished_at) WHERE state = 4 AND unique_key IS NOT NULL;"
 #define SCHEMA_SINCE_3_SQL                                                                     \
     "CREATE TABLE lanes("                                                                      \
     "  lane_id       INTEGER PRIMARY KEY,"                                                     \
@@ -175,6 +177,7 @@ enum { SCHEMA_VERSION = 11 };
     "CREATE INDEX jobs_waits ON jobs(waits_on, seq) WHERE waits_on IS NOT NULL;"               \
     "CREATE INDEX jobs_shared ON jobs(shared_from) WHERE shared_from IS NOT NULL;"             \
     "CREATE INDEX jobs_work ON jobs(work) WHERE state <= 3 AND work IS NOT NULL;"              \
+    JOBS_FRESH_SQL                                                                             \
     "CREATE INDEX jobs_answer ON jobs(work, finished_at) WHERE state = 4 AND work IS NOT NULL;" \
     "CREATE UNIQUE INDEX jobs_unique ON jobs(tenant, unique_key, state = 0)"                   \
     " WHERE unique_key IS NOT NULL AND state <= 3;"                                            \

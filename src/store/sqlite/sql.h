@@ -218,6 +218,8 @@
                      " AND waits_on IS NULL AND run_at<9007199254740991 ORDER BY seq LIMIT 1")   \
     X(SQL_ANSWER, "SELECT o.seq,o.finished_at FROM jobs a INDEXED BY jobs_answer JOIN jobs o ON o.seq=coalesce(a.shared_from,a.seq)" \
                   " WHERE a.work=?1 AND a.state=4 AND a.work IS NOT NULL ORDER BY a.finished_at DESC LIMIT 1") \
+    X(SQL_FRESH, "SELECT o.seq,o.finished_at,a.counts FROM jobs a INDEXED BY jobs_fresh JOIN jobs o ON o.seq=coalesce(a.shared_from,a.seq)" \
+                 " WHERE a.tenant=?1 AND a.unique_key=?2 AND a.state=4 AND a.unique_key IS NOT NULL ORDER BY a.finished_at DESC LIMIT 1") \
     X(SQL_FROM, "SELECT seq,id,finished_at,have,users,verdict,end_reason,report,next_batch,shared_from,rejected,conflicts,filtered" \
                 " FROM jobs WHERE seq=?1")                                                     \
     X(SQL_ACCEPT, "INSERT INTO jobs(id,site,kind,target,lane_id,spec,job_limit,state,prio,rank,run_at," \

@@ -79,6 +79,9 @@
 
 /* Version 11: the priority of jobs that come into a lane without one. For version 10 that is 5 everywhere. */
 #define UPGRADE_10_SQL "ALTER TABLE lanes ADD COLUMN own_prio INTEGER NOT NULL DEFAULT -1;"
+
+/* Version 12: results by unique key. */
+#define UPGRADE_11_SQL JOBS_FRESH_SQL
 /* clang-format on */
 
 /* A copy that an upgrade which did not come to its end left behind is of no use: the store is as it was. */
@@ -101,8 +104,9 @@ static const struct schema_step STEPS[] = {
     {8, 9, UPGRADE_8_SQL, true},
     {9, 10, UPGRADE_9_SQL, true},
     {10, 11, UPGRADE_10_SQL, true},
+    {11, 12, UPGRADE_11_SQL, true},
 };
-_Static_assert(SCHEMA_VERSION == 11, "a step leads there; user_version in store.c");
+_Static_assert(SCHEMA_VERSION == 12, "a step leads there; user_version in store.c");
 enum { STEPS_COUNT = sizeof STEPS / sizeof STEPS[0], NO_SECOND_NUMBER = 6 };
 
 struct schema_plan upgrade_plan(int64_t window_ms)

@@ -2,7 +2,8 @@
 -- ARGV: of each of some jobs, packed: id, tenant, site, class, place of the tenant, lane, fixed texts, limit, counts, prio, mark, needs, memory, run at,
 -- waits until, deadline, attempt, stall, idempotency key, hash of the request, unique key, on conflict, work or '', coalesce,
 -- max age, stale if error, pool, its site, held, when a node accepted it (0: now), failures in a row that end it (0: as configured),
--- webhook that is told of its end, id of the job that took its place there ('': none), whether it takes its lane's default priority
+-- webhook that is told of its end, id of the job that took its place there ('': none), whether it takes its lane's default priority,
+-- how old a result of its unique key may be (0: none will do)
 -- Reply: {R_OK, id, replayed, existing, state, source}, {R_BODY}, {R_MODE, mode}, {R_CLOSED}, {R_STATE} the id is there,
 -- {R_TAKEN, id, state}, {R_FULL}, {R_SESSION}, {R_LANES}; of several jobs {R_OK, {reply}, ...}: each is taken or not, as if the one before
 -- were there; {R_ALONE}: it is to be asked alone

@@ -25,7 +25,7 @@
 --   ses:ID sr:ID so:ID su:ID sc:ID                      a login session; its rests, leases and requests (r…) by hour, jobs, sealed cookies
 --   sessions snames sname:NAME pool:S:P parked:S:P      sessions by place and name; lanes that wait for a pool
 --   sd:… sdi sdw0 sdw1                                  schedules and their runs: schedules.lua
---   wk:W wa:W sh:ID work to live jobs, to results; jobs that have another's result
+--   wk:W wa:W sh:ID work to live jobs, to results; jobs that have another's result     ua:T\nK  unique key to results
 --   nodes nd:N      who shares the queue: node.lua      move moq mof   of a move: move_in.lua, move_out.lua
 --   idem:T:K mk:X ev last                               requests; marks; the log of all events; last reply to a node
 --
@@ -1207,6 +1207,19 @@ local function unpoint(j)
     end
     if j.wk ~= '' and j.st ~= BLOCKED then
         call('ZREM', P .. 'wk:' .. j.wk, j.id)
+    end
+end
+-- By when they ended; who reads it looks whether a job is there.
+function M.results_of(tenant, key)
+    return P .. 'ua:' .. tenant .. '\n' .. key
+end
+-- Its result may become another's: that of equal work, or of an order with its unique key.
+function M.offer_result(j, at)
+    if j.wk ~= '' then
+        call('ZADD', P .. 'wa:' .. j.wk, at, j.id)
+    end
+    if j.uk ~= '' then
+        call('ZADD', M.results_of(tenant_of(j), j.uk), at, j.id)
     end
 end
 -- The live job of the tenant with this key, the blocked one or the other; pointers are verified.

@@ -384,9 +384,7 @@ function M.answer(j, from, source)
         call('HSET', P .. 't:' .. j.id, 're', report)
     end
     enter_state(j, SUCCEEDED, M.lane(j.ln))
-    if j.wk ~= '' then
-        call('ZADD', P .. 'wa:' .. j.wk, now, j.id)
-    end
+    M.offer_result(j, now)
     count_ended(SUCCEEDED, j.ve)
     M.event(j, 'job.finished', '{"state":"succeeded","have":' .. I(j.ha) .. ',"verdict":"' .. M.verdicts[j.ve] ..
             '","source":"' .. SOURCES[source] .. '","from_job":"' .. from.id .. '"' .. M.call_back(j) .. '}')
@@ -577,8 +575,8 @@ function M.leave(j, out)
     if to >= SUCCEEDED then
         count_ended(to, j.ve)
     end
-    if to == SUCCEEDED and j.wk ~= '' then
-        call('ZADD', P .. 'wa:' .. j.wk, now, j.id)
+    if to == SUCCEEDED then
+        M.offer_result(j, now)
     end
     M.event(j, leaving_kind(to, out.on), leaving_body(j, out, to))
     if to >= SUCCEEDED then
@@ -816,6 +814,9 @@ function M.forget(j)
     end
     if j.wk ~= '' then
         call('ZREM', P .. 'wa:' .. j.wk, j.id)
+    end
+    if j.uk ~= '' then
+        call('ZREM', M.results_of(tenant_of(j), j.uk), j.id)
     end
     local counted = M.child_gone(j)
     if call('EXISTS', P .. 'jf:' .. j.id) == 1 then

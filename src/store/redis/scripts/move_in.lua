@@ -233,8 +233,8 @@ function put.jobs(v)
         M.enter_state(j, j.st, l)
     end
     l.us = used
-    if j.st == SUCCEEDED and j.wk ~= '' then
-        call('ZADD', P .. 'wa:' .. j.wk, j.fa, j.id)
+    if j.st == SUCCEEDED then
+        M.offer_result(j, j.fa)
     elseif j.st == DEAD and j.fp ~= '' then
         call('ZADD', P .. 'prints', 0, group_of(j))
         call('ZADD', P .. 'pr:' .. group_of(j), j.fa, j.id)

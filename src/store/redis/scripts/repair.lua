@@ -36,9 +36,7 @@ if well then
     j.fl, j.ve, j.en, j.fa, j.rv = 0, N(A[6]), N(A[7]), now, j.rv + 1
     M.texts(j, {wh = 'read again from its evidence; it had ended as ' .. A[11], re = A[9]})
     M.enter_state(j, SUCCEEDED, M.lane(j.ln))
-    if j.wk ~= '' then
-        call('ZADD', P .. 'wa:' .. j.wk, now, j.id)
-    end
+    M.offer_result(j, now)
     M.event(j, 'job.repaired', '{"state":"succeeded","verdict":"' .. M.verdicts[j.ve] .. '","end":"' .. A[8] .. '","was":"' ..
             A[11] .. '","have":' .. I(j.ha) .. M.call_back(j) .. '}')
     M.child_ended(j)

@@ -14,11 +14,16 @@ local function live_of(tenant, unique, blocked)
     return M.live(tenant, unique, blocked)
 end
 -- Of who read it: the one who has it since did not make it younger.
-local function latest_answer(work)
-    local top = call('ZREVRANGE', P .. 'wa:' .. work, 0, 0)[1]
+local function latest_answer(index)
+    local top = call('ZREVRANGE', index, 0, 0)[1]
     local j = top and M.job(top)
     j = j and j.sf ~= '' and M.job(j.sf) or j
     return j and j.st == SUCCEEDED and j or nil
+end
+-- A result of its unique key, of a job that reads the same kind of records.
+local function fresh_of(a)
+    local from = N(a[35]) > 0 and a[21] ~= '' and latest_answer(M.results_of(a[2], a[21]))
+    return from and from.co == N(a[9]) and now - from.fa <= N(a[35]) and from or nil
 end
 local DROPPED = 'its lane was full, and a job that starts before it came'
 -- A node accepted it while this store was away, and it may not come in, or a newer one took its place: it ends at once, and says why.
@@ -118,9 +123,10 @@ function M.plan(a)
         end
     end
 
-    if work ~= '' and not plan.leader then
+    plan.answer, plan.source = not plan.leader and fresh_of(a) or nil, 2
+    if work ~= '' and not plan.leader and not plan.answer then
         local fresh, stale = N(a[25]), N(a[26])
-        local from = (fresh > 0 or stale > 0) and latest_answer(work)
+        local from = (fresh > 0 or stale > 0) and latest_answer(P .. 'wa:' .. work)
         if from then
             local failing = l and l.bs ~= CLOSED and (l.bs == HALF_OPEN or l.bt > now)
             local age = now - from.fa
@@ -154,7 +160,7 @@ function M.plan(a)
     return plan
 end
 -- What accept.lua is asked for one job. The last ones that are nothing or 0 are left out; here they are nothing.
-local WORDS_OF_ONE = 34
+local WORDS_OF_ONE = 35
 local nothing
 function M.words_of(packed)
     if not nothing then
