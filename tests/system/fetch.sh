@@ -273,8 +273,9 @@ wait_job "$id" 30
 expect "$id" .state succeeded "after a limit"
 # What each attempt took is told by itself, and of the job together.
 call "http://fulmar/v1/jobs/$id/attempts" >"$WORK/attempts"
-jq -e '(.data | length) > 1 and all(.data[]; .usage.requests > 0 and .usage.net_bytes > 0 and .usage.peak_pss_bytes > 1000000
-       and .usage.context_ms == 0 and .usage.cpu_ms >= 0 and .phases.fetching_ms > 0)' "$WORK/attempts" >/dev/null ||
+# An answer of this machine to itself may be there within a millisecond.
+jq -e '(.data | length) > 1 and ([.data[].phases | add] | add) > 0 and all(.data[]; .usage.requests > 0 and .usage.net_bytes > 0 and .usage.peak_pss_bytes > 1000000
+       and .usage.context_ms == 0 and .usage.cpu_ms >= 0 and .phases.fetching_ms >= 0)' "$WORK/attempts" >/dev/null ||
     die "attempts took $(jq -c '[.data[] | .usage, .phases]' "$WORK/attempts")"
 [ "$(job "$id" | jq -c '[.usage.requests, .usage.net_bytes, .usage.cpu_ms, .timings.phases.fetching_ms]')" = \
     "$(jq -c '[.data[].usage] as $u | [([$u[].requests] | add), ([$u[].net_bytes] | add), ([$u[].cpu_ms] | add),
@@ -287,7 +288,7 @@ check
 # ---- what one job took of its worker's memory is not held against the next one ----
 
 stop_service
-sed -i 's/^browser:/worker:\n  count: 1\nbrowser:/; s/interval: 0ms/interval: 400ms/' "$WORK/fulmar.yaml" # long enough to be looked at
+sed -i 's/^browser:/worker:\n  count: 1\nbrowser:/; s/interval: 0ms/interval: 1500ms/' "$WORK/fulmar.yaml" # long enough to be looked at
 jq -c '.much = [range(3500000) | 1]' "$DATA/bluesky/author_feed-2.json" >"$WORK/large.json"
 large() { echo "$feed 200 $WORK/large.json" && bluesky | grep -vF "$feed 200"; }
 large | table
@@ -307,7 +308,7 @@ done
 # ---- to wait for a turn at a host is no standstill, and costs no attempt ----
 
 stop_service
-sed -i 's/interval: 400ms/interval: 0ms\n  domains: ["127.0.0.1=3s"]/; s/fail_max: 2/fail_max: 1\n  stall_timeout: 1500ms/' "$WORK/fulmar.yaml"
+sed -i 's/interval: 1500ms/interval: 0ms\n  domains: ["127.0.0.1=3s"]/; s/fail_max: 2/fail_max: 1\n  stall_timeout: 1500ms/' "$WORK/fulmar.yaml"
 start_service
 before=$(asked '/robots.txt')
 id=$(order bluesky profile @alice.test)
