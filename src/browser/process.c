@@ -150,6 +150,13 @@ int64_t process_pss(pid_t pid)
     return bytes >= 0 ? bytes : process_resident(pid);
 }
 
+int64_t process_most(pid_t pid)
+{
+    char path[40], text[4096];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    return read_small(path, text, sizeof text) ? read_kib(text, SPAN("VmHWM:")) : -1;
+}
+
 /* "77 (name of it) S 1 …": the 3rd word on is behind the last parenthesis. All but its memory. */
 static bool read_stat(pid_t pid, struct process_facts *out)
 {

@@ -11,6 +11,9 @@ int64_t process_own(pid_t pid);
 /* Proportional share of memory; resident bytes where the kernel does not tell; −1 when it is
  * gone. */
 int64_t process_pss(pid_t pid);
+/* The most that was resident at once since it began, as the kernel noted it: also what it had between two looks. −1 when that is not
+ * told. */
+int64_t process_most(pid_t pid);
 /* Processor time so far; −1 when it is gone. */
 int64_t process_cpu_ms(pid_t pid);
 struct process_facts {

@@ -97,6 +97,7 @@ struct slot {
         mono since, page_since; /* of the phase; of the page, 0: there is none */
         int64_t cpu_before_ms;  /* of the worker, which serves one job after the other */
         int64_t own_before;     /* likewise its memory, bytes */
+        int64_t most_before;    /* likewise the most that it had at once */
     } meter;
     struct slot_bounds { /* see bounds.c */
         struct bounds allowed;

@@ -19,7 +19,8 @@ void slot_meter_start(struct slot *s)
                                    .phase = USAGE_OPENING,
                                    .since = loop_now(s->pool->loop),
                                    .cpu_before_ms = s->pid > 0 ? process_cpu_ms(s->pid) : -1,
-                                   .own_before = s->pid > 0 ? process_own(s->pid) : -1};
+                                   .own_before = s->pid > 0 ? process_own(s->pid) : -1,
+                                   .most_before = s->pid > 0 ? process_most(s->pid) : -1};
     s->memory_taken = 0;
     for (int i = USAGE_OPENING; i < USAGE_PARTS; i++)
         s->meter.usage.n[i] = 0;
@@ -57,13 +58,25 @@ void slot_meter_event(struct slot *s, struct span method, struct span params)
     slot_bounds_look(s);
 }
 
+/* At its most in this attempt, which may have been between two looks: then it never had so much before. */
+static int64_t worker_memory(const struct slot *s)
+{
+    int64_t before = s->meter.most_before, now = s->pid > 0 ? process_pss(s->pid) : -1;
+    int64_t most = s->pid > 0 ? process_most(s->pid) : -1, all;
+    if (now < 0 || before < 0 || most <= before)
+        return now;
+    all = process_resident(s->pid); /* more than its share of what others have as well */
+    most -= all > now ? all - now : 0;
+    return most > now ? most : now;
+}
+
 /* What the page took is known as long as its tab is there, and the worker while it lives: without the worker the sum is not
  * known, though the page is. One that ended and was not waited for yet has no memory any more. */
 static void look(struct slot *s)
 {
     struct usage *u = &s->meter.usage;
     int64_t cpu = s->pid > 0 ? process_cpu_ms(s->pid) : -1, before = s->meter.cpu_before_ms;
-    int64_t memory = s->pid > 0 ? process_pss(s->pid) : -1;
+    int64_t memory = worker_memory(s);
     struct tab_cost page = s->tab ? tab_cost(s->tab) : (struct tab_cost){-1, -1};
     if (before >= 0 && cpu >= before) {
         usage_count(u, USAGE_CPU_MS, cpu - before);

@@ -288,7 +288,7 @@ check
 # ---- what one job took of its worker's memory is not held against the next one ----
 
 stop_service
-sed -i 's/^browser:/worker:\n  count: 1\nbrowser:/; s/interval: 0ms/interval: 1500ms/' "$WORK/fulmar.yaml" # long enough to be looked at
+sed -i 's/^browser:/worker:\n  count: 1\nbrowser:/; s/interval: 0ms/interval: 400ms/' "$WORK/fulmar.yaml"
 jq -c '.much = [range(3500000) | 1]' "$DATA/bluesky/author_feed-2.json" >"$WORK/large.json"
 large() { echo "$feed 200 $WORK/large.json" && bluesky | grep -vF "$feed 200"; }
 large | table
@@ -308,7 +308,7 @@ done
 # ---- to wait for a turn at a host is no standstill, and costs no attempt ----
 
 stop_service
-sed -i 's/interval: 1500ms/interval: 0ms\n  domains: ["127.0.0.1=3s"]/; s/fail_max: 2/fail_max: 1\n  stall_timeout: 1500ms/' "$WORK/fulmar.yaml"
+sed -i 's/interval: 400ms/interval: 0ms\n  domains: ["127.0.0.1=3s"]/; s/fail_max: 2/fail_max: 1\n  stall_timeout: 1500ms/' "$WORK/fulmar.yaml"
 start_service
 before=$(asked '/robots.txt')
 id=$(order bluesky profile @alice.test)

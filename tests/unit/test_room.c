@@ -10,8 +10,12 @@
 
 #include <cmocka.h>
 
+#include <limits.h>
+
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -273,6 +277,22 @@ static void nobody_empties_a_node_for_what_did_not_wait(void **state)
     assert_offer(room_turn_offer(&t, &r), ROOM_NOTHING, 0);
 }
 
+/* What a job took for a moment is told, though nobody looked then. */
+static void the_kernel_knows_the_most_that_a_process_had(void **state)
+{
+    (void)state;
+    const size_t bytes = 64 << 20;
+    pid_t own = getpid();
+    int64_t before = process_most(own);
+    assert_true(before > 0);
+    char *taken = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(taken != MAP_FAILED);
+    memset(taken, 1, bytes);
+    munmap(taken, bytes);
+    assert_true(process_most(own) >= process_resident(own) + (int64_t)bytes / 2);
+    assert_int_equal(process_most(INT_MAX), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +303,7 @@ int main(void)
         cmocka_unit_test(what_is_promised_is_there_or_runs_alone),
         cmocka_unit_test(the_limit_of_the_service_counts_as_the_machine_does),
         cmocka_unit_test(one_that_fits_beside_no_others_has_its_turn),
+        cmocka_unit_test(the_kernel_knows_the_most_that_a_process_had),
         cmocka_unit_test(nobody_empties_a_node_for_what_did_not_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
