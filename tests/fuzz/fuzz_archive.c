@@ -168,6 +168,12 @@ void pg_on_connect(struct pg *p, pg_work *check, void *ctx)
     (void)ctx;
 }
 
+err pg_connected(struct pg *p, struct fault *f)
+{
+    (void)p;
+    return take_byte() == 1 ? fail(f, E_STORE, "nobody is there") : E_OK;
+}
+
 bool pg_was_denied(const struct pg *p)
 {
     (void)p;

@@ -166,6 +166,7 @@ static struct accept_args args_of(const struct watch *w, int64_t job, char text[
     if (has_key(o)) {
         a.unique_key = span_of(text[1]);
         a.on_conflict = (enum unique_mode)o->wish;
+        a.fresh_within_ms = o->young ? FRESH_MS : 0;
         return a;
     }
     a.work = 1 + w->round * WATCH_WORKS + o->work;
@@ -230,7 +231,9 @@ void keys_on_answer(struct watch *w, int64_t number, struct span body, int64_t n
     if (o->work == WATCH_NOBODY || from == WATCH_NOBODY || w->orders[from].work != o->work ||
         job_of(w, from)->state != JOB_SUCCEEDED)
         broken(w, "job %" PRId64 " became succeeded without a lease", number);
-    if (o->wish != (cached ? WISH_FRESH : WISH_SHARE) || (!cached && !j->shares))
+    bool asked =
+        cached ? o->wish == WISH_FRESH || o->young : o->wish == WISH_SHARE && j->shares;
+    if (!asked)
         broken(w, "job %" PRId64 " has the result of job %" PRId64 ", and did not ask for it",
                number, from);
     int64_t owner = job_of(w, from)->from == WATCH_NOBODY ? from : job_of(w, from)->from;
@@ -244,5 +247,5 @@ void keys_on_answer(struct watch *w, int64_t number, struct span body, int64_t n
     j->fence++;
     j->ends++;
     j->next_batch = job_of(w, owner)->next_batch;
-    w->sights[cached ? SIGHT_cached : SIGHT_shared]++;
+    w->sights[o->young ? SIGHT_young : cached ? SIGHT_cached : SIGHT_shared]++;
 }

@@ -23,6 +23,17 @@ void look(struct watch *w, int64_t number, int64_t now, struct job_view *v);
 void check_job(struct watch *w, int64_t number, const struct job_view *v);
 void same(struct watch *w, int64_t number, const char *what, int64_t seen, int64_t store);
 
+/* No more than burst starts at once, and none faster than the rate after that. emit_ms 0: there is no rate. */
+void check_rate(struct watch *w, struct watch_rate *r, int64_t burst, int64_t emit_ms,
+                const char *of, int64_t now);
+
+/* fair.c */
+void fair_open(struct watch *w, int64_t now);
+void fair_on_start(struct watch *w, int64_t number, int64_t now);
+
+/* refused.c: before any store is opened. */
+void refused_watch(void);
+
 /* keys.c: what is said of a job that starts, or that has another one's result. */
 void keys_on_start(struct watch *w, int64_t number);
 void keys_on_answer(struct watch *w, int64_t number, struct span body, int64_t now);

@@ -61,6 +61,9 @@ void sessions_on_start(struct watch *w, int64_t number, struct span body, int64_
             broken(w, "job %" PRId64 " has a session that was used later than another one",
                    number);
     }
+    for (int i = 0; i < WATCH_SESSIONS; i++) /* by when is no answer: the clock may be set */
+        if (w->seen.sessions[i].last == number)
+            w->seen.sessions[i].last = WATCH_NOBODY;
     taken->job = number;
     taken->last = WATCH_NOBODY;
     taken->used_ms = now;
@@ -78,13 +81,10 @@ void sessions_on_end(struct watch *w, int64_t number)
 
 static struct watch_session *last_of(struct watch *w, int64_t number)
 {
-    struct watch_session *found = NULL;
-    for (int i = 0; i < WATCH_SESSIONS; i++) {
-        struct watch_session *k = &w->seen.sessions[i];
-        if (k->last == number && (!found || k->used_ms > found->used_ms))
-            found = k;
-    }
-    return found;
+    for (int i = 0; i < WATCH_SESSIONS; i++)
+        if (w->seen.sessions[i].last == number)
+            return &w->seen.sessions[i];
+    return NULL;
 }
 
 void sessions_on_finish(struct watch *w, int64_t number, struct watch_ending e, int64_t now)

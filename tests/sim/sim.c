@@ -343,6 +343,7 @@ static void serve(struct sim *s, struct message *m)
     struct watch *w = &s->watch;
     struct watch_lease lease = {0};
     int64_t now = store_now(s);
+    watch_note(w, now);
     switch (m->call) {
     case ACCEPT:
         m->result = watch_accept(w, m->job, m->try, m->nonce, now, &m->wait);
@@ -394,6 +395,7 @@ static void serve(struct sim *s, struct message *m)
         m->result = watch_finish(w, m->job, m->nonce, m->ending, now);
         break;
     }
+    watch_refused(w, call_names[m->call], m->call == BATCH, m->result, now);
     const char *answer = m->result ? err_text(m->result) : "ok";
     if (m->call >= RESERVE)
         say(s, "%s job %" PRId64 " batch %" PRId64 " of node %d.%d: %s", call_names[m->call],
@@ -444,12 +446,15 @@ static void flush(struct sim *s)
  * for those that wait for room before it. */
 static void check_large(struct sim *s)
 {
-    int64_t large[WATCH_ALL], count = 0;
+    int64_t large[WATCH_ALL], count = 0,
+                              came = 0; /* those that ended had their turns meanwhile */
     for (int64_t i = 0; s->crowded && i < WATCH_ALL; i++) {
         const struct watch_job *j = &s->watch.seen.jobs[i];
+        bool is_large = j->exists && s->watch.orders[i].memory_bytes > NODE_BYTES / 2;
+        came += is_large;
         if (!j->exists || job_is_final(j->state))
             s->came_ms[i] = 0;
-        else if (s->watch.orders[i].memory_bytes > NODE_BYTES / 2)
+        else if (is_large)
             large[count++] = i;
     }
     for (int64_t i = 0; i < count; i++) {
@@ -463,7 +468,7 @@ static void check_large(struct sim *s)
         waited = s->now - since;
         if (j->fence > 0 || j->after != WATCH_NOBODY)
             continue;
-        if (waited <= LARGE_MS * count)
+        if (waited <= LARGE_MS * came)
             continue;
         snprintf(s->why, sizeof s->why,
                  "job %" PRId64 ", which takes %" PRId64 " MiB, was passed over for %" PRId64
@@ -978,7 +983,9 @@ static struct watch_order draw_order(struct sim *s, int64_t job, int64_t *at)
     o.wish = o.work < WATCH_WORKS / 2       ? (enum watch_wish)below(s, WISH_FRESH)
              : o.work < WATCH_WORKS * 3 / 4 ? WISH_FRESH
                                             : WISH_SHARE;
-    *at = o.work * MINUTE + between(s, 0, o.wish == WISH_FRESH ? 5 * MINUTE : MINUTE);
+    o.young = o.wish == WISH_EXISTING && below(s, 2);
+    *at =
+        o.work * MINUTE + between(s, 0, o.wish == WISH_FRESH || o.young ? 5 * MINUTE : MINUTE);
     return o;
 }
 
@@ -1203,10 +1210,17 @@ static void draw_limits(struct sim *s)
         .lane_burst = between(s, 1, 4),
         .lease_ms = 3000 * between(s, 1, 5),
     };
+    s->watch.site_limit = s->watch.tenant_limit = (struct watch_limit){.burst = 1};
     if (s->crowded) {
         s->watch.limits.lane_max_active = NODES * WORKERS;
         s->watch.limits.lane_emit_ms = 0;
+        return;
     }
+    if (below(s, 2))
+        s->watch.site_limit = (struct watch_limit){
+            between(s, 0, 2), below(s, 2) ? 0 : between(s, 200, 6000), between(s, 1, 3)};
+    if (below(s, 2))
+        s->watch.tenant_limit.most = between(s, 2, 5); /* tenants have no rate */
 }
 
 static void remove_dir(const char *dir)

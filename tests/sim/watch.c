@@ -124,18 +124,16 @@ void check_job(struct watch *w, int64_t number, const struct job_view *v)
 
 /* ---- events: what the store says happened ---- */
 
-/* No more than burst starts at once, and none faster than the rate after that. */
-static void check_rate(struct watch *w, struct watch_lane *l, int64_t lane, int64_t now)
+void check_rate(struct watch *w, struct watch_rate *r, int64_t burst, int64_t emit_ms,
+                const char *of, int64_t now)
 {
-    int64_t burst = w->limits.lane_burst, emit = w->limits.lane_emit_ms;
-    if (l->count == WATCH_STARTS)
-        memmove(l->starts, l->starts + 1, (size_t)(--l->count) * sizeof l->starts[0]);
-    l->starts[l->count++] = now;
-    for (int64_t back = burst; emit && back < l->count; back++) {
-        int64_t span = now - l->starts[l->count - 1 - back];
-        if (span < (back - burst + 1) * emit)
-            broken(w, "lane %s had %" PRId64 " starts within %" PRId64 " ms",
-                   watch_lane_names[lane], back + 1, span);
+    if (r->count == WATCH_STARTS)
+        memmove(r->starts, r->starts + 1, (size_t)(--r->count) * sizeof r->starts[0]);
+    r->starts[r->count++] = now;
+    for (int64_t back = burst; emit_ms && back < r->count; back++) {
+        int64_t span = now - r->starts[r->count - 1 - back];
+        if (span < (back - burst + 1) * emit_ms)
+            broken(w, "%s had %" PRId64 " starts within %" PRId64 " ms", of, back + 1, span);
     }
 }
 
@@ -168,7 +166,9 @@ static void on_start(struct watch *w, int64_t number, struct span body, int64_t 
         broken(w, "lane %s was tried by more than one job while its breaker was open",
                watch_lane_names[j->lane]);
     w->sights[SIGHT_full_lanes] += l->active == most;
-    check_rate(w, l, j->lane, now);
+    check_rate(w, &l->rate, w->limits.lane_burst, w->limits.lane_emit_ms,
+               watch_lane_names[j->lane], now);
+    fair_on_start(w, number, now);
     j->fence++;
     j->state = JOB_ACTIVE;
     j->progressed = false;
@@ -289,6 +289,7 @@ static void on_event(struct watch *w, const struct event_view *v, int64_t now)
             broken(w, "job %" PRId64 " was accepted twice", number);
         span_copy(v->job, j->id, sizeof j->id);
         j->exists = true;
+        j->accepted_ms = now;
         j->state = JOB_READY;
         j->after = j->from = WATCH_NOBODY;
         j->lane = w->orders[number].lane;
@@ -346,10 +347,12 @@ static void attach(struct watch *w, int64_t now)
 void watch_open(struct watch *w, int64_t now)
 {
     struct fault f = {0};
+    refused_watch();
     attach(w, now);
     if (store_begin(w->s, &f))
         broken(w, "no group: %s", f.words);
     sessions_open(w, now);
+    fair_open(w, now);
     if (store_commit(w->s, &f))
         broken(w, "the sessions were not written: %s", f.words);
     w->saved = w->seen;
@@ -490,7 +493,8 @@ void watch_clock(struct watch *w, int64_t before)
 {
     w->clock_was_set = true;
     for (int i = 0; i < WATCH_LANES; i++)
-        w->seen.lanes[i].count = 0;
+        w->seen.lanes[i].rate.count = 0;
+    w->seen.site.count = w->seen.tenant.count = 0;
     for (int i = 0; i < WATCH_SESSIONS; i++)
         if (w->seen.sessions[i].rests_until <= before)
             w->seen.sessions[i].rests_until = 0;
@@ -570,7 +574,9 @@ err watch_reserve(struct watch *w, uint64_t random, const struct ask *memory, in
     struct watch_job *j = job_of(w, number);
     note_lane(w, j, &l);
     check_memory(w, number, memory, &l);
+    w->alone = memory->memory_least > 0;
     hear(w, now);
+    w->alone = false;
     if (j->state != JOB_ACTIVE)
         broken(w, "job %" PRId64 " was leased without a word", number);
     j->nonce = nonce;

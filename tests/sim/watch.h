@@ -7,7 +7,7 @@
  *
  * watch.c: leases, records, lanes, what lies on the disk. keys.c: accepting, equal requests, equal work. hands.c: what people
  * do. batches.c: jobs that belong together, and operations on many. sessions.c: logins.
- * schedules.c: runs. */
+ * schedules.c: runs. fair.c: who starts first, and limits above lanes. refused.c: what is refused changes nothing. */
 #pragma once
 
 #include "pool/ask.h"
@@ -38,6 +38,7 @@ enum {
     WATCH_NOBODY = -1,
     WATCH_WHY = 400
 };
+#define WATCH_LIMITED_SITE "y"
 
 /* What becomes of a job that is about the same as another one. */
 enum watch_wish {
@@ -55,6 +56,7 @@ struct watch_order {
     int prio;
     int64_t work; /* of WATCH_WORKS; WATCH_NOBODY: like no other */
     enum watch_wish wish;
+    bool young;           /* with WISH_EXISTING: a young result of the key will do as well */
     int64_t memory_bytes; /* that it takes; 0: it does not say */
     bool keyless;         /* without an Idempotency-Key: its id is what tells it */
 };
@@ -71,7 +73,7 @@ struct watch_job {
     bool shares;        /* it was accepted to take another one's result */
     int64_t after;      /* job that has to end before it starts; WATCH_NOBODY */
     int64_t from;       /* job whose result it has; WATCH_NOBODY: its own */
-    int64_t finished_ms;
+    int64_t accepted_ms, finished_ms;
     bool progressed; /* this lease brought records */
     enum job_state state;
     int64_t lane, fence, ends, next_batch, not_before, successes;
@@ -79,10 +81,17 @@ struct watch_job {
     uint64_t last_nonce; /* of the lease that ended last */
     int64_t lapses_ms;   /* the lease may be taken for lost from then on */
 };
+struct watch_rate {
+    int64_t starts[WATCH_STARTS], count; /* times of the last starts, newest last */
+};
 struct watch_lane {
     int64_t active, blocked_until, breaker_until;
     bool paused, closed;
-    int64_t starts[WATCH_STARTS], count; /* times of the last starts, newest last */
+    struct watch_rate rate;
+};
+struct watch_limit { /* above lanes */
+    int64_t most;    /* that run; 0: any number */
+    int64_t emit_ms, burst;
 };
 struct watch_batch {
     bool exists;
@@ -111,6 +120,7 @@ struct watch_operation { /* the last one; there is one at a time */
 struct watch_seen {
     struct watch_job jobs[WATCH_ALL]; /* those of clients, then those that the store made */
     struct watch_lane lanes[WATCH_LANES];
+    struct watch_rate site, tenant;
     struct watch_batch batches[WATCH_BATCHES];
     struct watch_session sessions[WATCH_SESSIONS];
     struct watch_operation operation;
@@ -128,7 +138,8 @@ struct watch_seen {
     X(replayed) X(throttled) X(breakers) X(lost_groups) X(restarts) X(full_lanes) X(late_renewals) X(quarantined)      \
     X(existing) X(refused) X(replaced) X(in_line) X(cached) X(shared)          \
     X(forced) X(overdue) X(pauses) X(closed) X(modes) X(turned_away) X(come_back) X(may_not_return) X(batches) X(callbacks)   \
-    X(operations) X(by_operation) X(sized) X(passed_over) X(alone) X(logins) X(rests) X(fired) X(fired_late)
+    X(operations) X(by_operation) X(sized) X(passed_over) X(alone) X(logins) X(rests) X(fired) X(fired_late) \
+    X(young) X(in_order) X(full_limits) X(unchanged)
 /* clang-format on */
 #define X(name) SIGHT_##name,
 enum watch_sight { WATCH_SIGHTS(X) SIGHTS };
@@ -155,6 +166,12 @@ struct watch {
     struct {
         int64_t parallel, stop_after;
     } batch_orders[WATCH_BATCHES];
+    struct watch_limit site_limit, tenant_limit;
+    bool alone; /* who asks now has room for one job that was passed over, and for no other */
+    struct watch_noted {
+        int64_t changes; /* rows written so far */
+        struct outlook outlook;
+    } noted;
     bool operating; /* what is heard now an operation does */
     int64_t firing; /* … the runs of this schedule are made; 0: of none, else its number + 1 */
     wall slots[SCHEDULE_CATCH_UP_MAX]; /* … those of these slots */
@@ -181,6 +198,11 @@ void watch_close(struct watch *w);
 void watch_power(struct watch *w, int64_t now);
 void watch_begin(struct watch *w, int64_t now, bool to_be_lost);
 void watch_commit(struct watch *w, int64_t now);
+
+/* Before an operation, and what is to be said of it when it was refused: that nothing changed. takes_back: it may have written
+ * rows and taken them back. */
+void watch_note(struct watch *w, int64_t now);
+void watch_refused(struct watch *w, const char *call, bool takes_back, err e, int64_t now);
 
 /* The clock was set; it showed `before`. What was due by then stays so, and times between starts say
  * nothing any more. */
