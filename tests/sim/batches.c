@@ -24,6 +24,8 @@ static int64_t batch_of(int64_t number)
 static void on_call(struct watch *w, int64_t batch, enum batch_call call)
 {
     struct watch_batch *b = &w->seen.batches[batch];
+    if (!b->sealed)
+        broken(w, "batch %" PRId64 " was said to be over while jobs may be added to it", batch);
     for (int64_t i = first_of(batch); i < first_of(batch) + WATCH_BATCH_JOBS; i++) {
         enum job_state is = job_of(w, i)->state;
         if (!over(is) || (call == BATCH_SUCCESS && is != JOB_SUCCEEDED))
@@ -96,40 +98,62 @@ static void write_ticket(struct watch *w, struct buf *out)
         broken(w, "no ticket: %s", f.words);
 }
 
-static void check_batch(struct watch *w, int64_t batch, bool existed, err e,
-                        const struct batch_reply *r, const struct fault *f)
+struct watch_part { /* of a batch's jobs, under ids of this try */
+    int64_t first, count;
+    char ids[WATCH_BATCH_JOBS][ID_TEXT];
+    struct accept_args jobs[WATCH_BATCH_JOBS];
+};
+
+static void part_init(struct watch *w, struct watch_part *p, int64_t first, int64_t count,
+                      int64_t try)
 {
-    const struct watch_batch *b = &w->seen.batches[batch];
-    if (e)
-        broken(w, "batch %" PRId64 " was refused: %s", batch, f->words);
-    if (r->replayed != existed || strcmp(r->id, b->id) != 0)
-        broken(w, "batch %" PRId64 ", asked for %s, became %s", batch,
-               existed ? "again" : "first", r->id);
-    for (int64_t i = first_of(batch); i < first_of(batch) + WATCH_BATCH_JOBS; i++)
-        if (!job_of(w, i)->exists)
-            broken(w, "job %" PRId64 " of batch %" PRId64 " is not there", i, batch);
+    *p = (struct watch_part){.first = first, .count = count};
+    for (int64_t i = 0; i < count; i++) {
+        const struct watch_order *o = &w->orders[first + i];
+        id_of_try(w, first + i, try, p->ids[i]);
+        p->jobs[i] = (struct accept_args){.id = span_of(p->ids[i]),
+                                          .site = SPAN("x"),
+                                          .kind = SPAN("posts"),
+                                          .target = span_of(p->ids[i]),
+                                          .lane = span_of(watch_lane_names[o->lane]),
+                                          .spec = SPAN("{}"),
+                                          .prio = o->prio};
+    }
+}
+
+/* All of them are there, or none. True: they may be asked for again later, and nothing is to be said of the answer. */
+static bool check_part(struct watch *w, int64_t batch, const struct watch_part *p, bool existed,
+                       err e, const struct batch_reply *r, const struct fault *f)
+{
+    bool wait = false;
+    for (int64_t i = p->first; !existed && !wait && i < p->first + p->count; i++)
+        wait = keys_is_later(w, w->orders[i].lane, e);
+    if (e && !wait)
+        broken(w, "jobs of batch %" PRId64 " were refused: %s", batch, f->words);
+    if (!e && r->replayed != existed)
+        broken(w, "jobs of batch %" PRId64 " came %s", batch, r->replayed ? "again" : "first");
+    for (int64_t i = p->first; (!e || !existed) && i < p->first + p->count; i++)
+        if (job_of(w, i)->exists != !e)
+            broken(w, "jobs of batch %" PRId64 " were %s, job %" PRId64 " is%s there", batch,
+                   e ? "refused" : "accepted", i, e ? "" : " not");
+    return wait;
+}
+
+static int64_t first_count(const struct watch *w, int64_t batch)
+{
+    return w->batch_orders[batch].open ? WATCH_BATCH_FIRST : WATCH_BATCH_JOBS;
 }
 
 err watch_batch_make(struct watch *w, int64_t batch, int64_t try, int64_t now, bool *out_wait)
 {
-    struct accept_args jobs[WATCH_BATCH_JOBS];
-    char ids[WATCH_BATCH_JOBS][ID_TEXT], id[ID_TEXT], key[48];
+    struct watch_part part;
+    char id[ID_TEXT], key[48];
     struct buf ticket = BUF(TICKET_MAX);
     struct fault f = {0};
     struct batch_reply reply = {.replayed = false};
     struct watch_batch *b = &w->seen.batches[batch];
-    bool existed = b->exists;
-    for (int64_t i = 0; i < WATCH_BATCH_JOBS; i++) {
-        const struct watch_order *o = &w->orders[first_of(batch) + i];
-        id_of_try(w, first_of(batch) + i, try, ids[i]);
-        jobs[i] = (struct accept_args){.id = span_of(ids[i]),
-                                       .site = SPAN("x"),
-                                       .kind = SPAN("posts"),
-                                       .target = span_of(ids[i]),
-                                       .lane = span_of(watch_lane_names[o->lane]),
-                                       .spec = SPAN("{}"),
-                                       .prio = o->prio};
-    }
+    bool existed = b->exists, open = w->batch_orders[batch].open;
+    part_init(w, &part, first_of(batch), first_count(w, batch), try);
     snprintf(id, sizeof id, "bat_%020" PRId64 "%06" PRId64, w->round * WATCH_BATCHES + batch,
              try);
     snprintf(key, sizeof key, "batch-%" PRId64 "-%" PRId64, w->round, batch);
@@ -139,10 +163,11 @@ err watch_batch_make(struct watch *w, int64_t batch, int64_t try, int64_t now, b
     struct batch_args args = {.id = span_of(id),
                               .tenant = SPAN("default"),
                               .name = SPAN("simulated"),
+                              .open = open,
                               .stop_after = w->batch_orders[batch].stop_after,
                               .parallel = w->batch_orders[batch].parallel,
-                              .jobs = jobs,
-                              .count = WATCH_BATCH_JOBS,
+                              .jobs = part.jobs,
+                              .count = (size_t)part.count,
                               .calls = {buf_span(&ticket), buf_span(&ticket)},
                               .idempotency_key = span_of(key),
                               .request_hash = 1};
@@ -150,19 +175,59 @@ err watch_batch_make(struct watch *w, int64_t batch, int64_t try, int64_t now, b
     err e = store_batch_create(w->s, &args, (wall){now}, w->a, &reply, &f);
     buf_free(&ticket);
     hear(w, now);
-    *out_wait = false;
-    for (int64_t i = 0; !existed && !*out_wait && i < WATCH_BATCH_JOBS; i++)
-        *out_wait = keys_is_later(w, w->orders[first_of(batch) + i].lane, e);
-    for (int64_t i = 0; e && !existed && i < WATCH_BATCH_JOBS; i++)
-        if (job_of(w, first_of(batch) + i)->exists)
-            broken(w, "batch %" PRId64 " was refused, its job %" PRId64 " is there", batch,
-                   first_of(batch) + i);
-    if (*out_wait)
+    *out_wait = check_part(w, batch, &part, existed, e, &reply, &f);
+    if (e)
         return e;
-    check_batch(w, batch, existed, e, &reply, &f);
+    if (strcmp(reply.id, b->id) != 0)
+        broken(w, "batch %" PRId64 " is %s, and became %s", batch, b->id, reply.id);
     b->exists = true;
+    b->added = b->added || !open;
+    b->sealed = b->sealed || !open;
     w->sights[SIGHT_batches] += !existed;
     return E_OK;
+}
+
+err watch_batch_add(struct watch *w, int64_t batch, int64_t try, int64_t now, bool *out_wait)
+{
+    struct watch_part part;
+    char key[48];
+    struct fault f = {0};
+    struct batch_reply reply = {.replayed = false};
+    struct watch_batch *b = &w->seen.batches[batch];
+    bool added = b->added;
+    *out_wait = !b->exists;
+    if (*out_wait)
+        return E_NOT_FOUND;
+    part_init(w, &part, first_of(batch) + WATCH_BATCH_FIRST,
+              WATCH_BATCH_JOBS - WATCH_BATCH_FIRST, try);
+    snprintf(key, sizeof key, "rest-%" PRId64 "-%" PRId64, w->round, batch);
+    struct batch_add_args args = {.id = span_of(b->id),
+                                  .jobs = part.jobs,
+                                  .count = (size_t)part.count,
+                                  .idempotency_key = span_of(key),
+                                  .request_hash = 1};
+    arena_reset(w->a);
+    err e = store_batch_add(w->s, &args, (wall){now}, w->a, &reply, &f);
+    hear(w, now);
+    *out_wait = check_part(w, batch, &part, added, e, &reply, &f);
+    b->added = b->added || !e;
+    w->sights[SIGHT_added] += !e && !added;
+    return e;
+}
+
+err watch_batch_seal(struct watch *w, int64_t batch, int64_t now, bool *out_wait)
+{
+    struct fault f = {0};
+    struct watch_batch *b = &w->seen.batches[batch];
+    *out_wait = !b->added;
+    if (*out_wait)
+        return E_NOT_FOUND;
+    b->sealed = true; /* it may be over with that */
+    err e = store_batch_seal(w->s, span_of(b->id), (wall){now}, &f);
+    if (e)
+        broken(w, "batch %" PRId64 " was not sealed: %s", batch, f.words);
+    hear(w, now);
+    return e;
 }
 
 /* ---- many at once ---- */

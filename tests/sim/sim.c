@@ -81,6 +81,8 @@ enum what {
 enum call {
     ACCEPT, /* of clients */
     BATCH,
+    ADD,
+    SEAL,
     CANCEL, /* of operators */
     LANE,
     MODE,
@@ -93,9 +95,9 @@ enum call {
     RECORDS,
     FINISH
 };
-static const char *const call_names[] = {"accept",    "batch",   "cancel", "lane",    "mode",
-                                         "replay",    "retry",   "fire",   "reserve", "started",
-                                         "heartbeat", "records", "finish"};
+static const char *const call_names[] = {
+    "accept", "batch", "add to",  "seal",    "cancel",    "lane",    "mode",  "replay",
+    "retry",  "fire",  "reserve", "started", "heartbeat", "records", "finish"};
 
 struct message {
     enum call call;
@@ -353,6 +355,12 @@ static void serve(struct sim *s, struct message *m)
     case BATCH:
         m->result = watch_batch_make(w, m->batch, m->try, now, &m->wait);
         break;
+    case ADD:
+        m->result = watch_batch_add(w, m->batch, m->try, now, &m->wait);
+        break;
+    case SEAL:
+        m->result = watch_batch_seal(w, m->batch, now, &m->wait);
+        break;
     case CANCEL:
         m->result = watch_cancel(w, m->job,
                                  (struct watch_stop){.force = m->kind == 0,
@@ -396,7 +404,7 @@ static void serve(struct sim *s, struct message *m)
         m->result = watch_finish(w, m->job, m->nonce, m->ending, now);
         break;
     }
-    watch_refused(w, call_names[m->call], m->call == BATCH, m->result, now);
+    watch_refused(w, call_names[m->call], m->call == BATCH || m->call == ADD, m->result, now);
     const char *answer = m->result ? err_text(m->result) : "ok";
     if (m->call >= RESERVE)
         say(s, "%s job %" PRId64 " batch %" PRId64 " of node %d.%d: %s", call_names[m->call],
@@ -431,9 +439,9 @@ static void flush(struct sim *s)
     for (size_t i = 0; i < count; i++) {
         const struct message *m = &s->inbox[i];
         struct watch_job *j = &w->seen.jobs[m->job];
-        if ((m->call == ACCEPT || m->call == BATCH) && !m->result)
+        if (m->call <= SEAL && !m->result)
             j->acknowledged = j->exists;
-        if (m->call == ACCEPT || m->call == BATCH)
+        if (m->call <= SEAL)
             post(s, HEARD, *m);
         else if (m->call >= RESERVE)
             post(s, ANSWER, *m);
@@ -990,6 +998,17 @@ static struct watch_order draw_order(struct sim *s, int64_t job, int64_t *at)
     return o;
 }
 
+/* By which of its jobs it is known what became of the later requests. */
+static int64_t added_job(int64_t batch)
+{
+    return WATCH_ALONE + batch * WATCH_BATCH_JOBS + WATCH_BATCH_FIRST;
+}
+
+static int64_t sealed_job(int64_t batch)
+{
+    return added_job(batch) + 1;
+}
+
 static void plan_batch(struct sim *s, int64_t batch)
 {
     int64_t first = WATCH_ALONE + batch * WATCH_BATCH_JOBS, at = between(s, 0, STORM_MS / 2);
@@ -1000,6 +1019,14 @@ static void plan_batch(struct sim *s, int64_t batch)
         s->watch.orders[i] = (struct watch_order){
             .lane = i % WATCH_SESSIONED, .prio = (int)(i % 10), .work = WATCH_NOBODY};
     put(s, at, SUBMIT, m);
+    s->watch.batch_orders[batch].open = below(s, 2);
+    if (s->watch.batch_orders[batch].open) {
+        s->watch.batch_orders[batch].stop_after = 0; /* it would be sealed by that */
+        m = (struct message){.call = ADD, .job = added_job(batch), .batch = batch};
+        put(s, at + between(s, 0, 5 * MINUTE), SUBMIT, m);
+        m = (struct message){.call = SEAL, .job = sealed_job(batch), .batch = batch};
+        put(s, at + between(s, 0, 10 * MINUTE), SUBMIT, m);
+    }
     m.call = RETRY;
     for (int64_t n = below(s, 3); n > 0; n--)
         put(s, at + between(s, MINUTE, STORM_MS / 2), HAND, m);
@@ -1089,8 +1116,11 @@ static bool all_over(const struct sim *s)
 {
     for (int i = 0; i < WATCH_ALL; i++) {
         const struct watch_job *j = &s->watch.seen.jobs[i];
-        bool asked =
-            i < WATCH_ALONE || (i < WATCH_JOBS && (i - WATCH_ALONE) % WATCH_BATCH_JOBS == 0);
+        int64_t in = i < WATCH_JOBS ? (i - WATCH_ALONE) % WATCH_BATCH_JOBS : WATCH_NOBODY;
+        int64_t batch = (i - WATCH_ALONE) / WATCH_BATCH_JOBS;
+        bool asked = i < WATCH_ALONE || in == 0 ||
+                     (in > 0 && s->watch.batch_orders[batch].open &&
+                      (i == added_job(batch) || i == sealed_job(batch)));
         if ((asked && !s->heard[i]) || (j->exists && !job_is_final(j->state)))
             return false;
     }

@@ -24,6 +24,7 @@ enum {
     WATCH_ALL = WATCH_JOBS + WATCH_MADE,
     WATCH_BATCHES = 2,
     WATCH_BATCH_JOBS = 6,
+    WATCH_BATCH_FIRST = 3, /* of these: with which one comes that stays open */
     WATCH_ALONE =
         WATCH_JOBS - WATCH_BATCHES * WATCH_BATCH_JOBS, /* those behind are of batches */
     WATCH_ASKED = 4,
@@ -94,7 +95,7 @@ struct watch_limit { /* above lanes */
     int64_t emit_ms, burst;
 };
 struct watch_batch {
-    bool exists;
+    bool exists, added, sealed;
     char id[ID_TEXT];
     int64_t called[BATCH_CALLS]; /* how often it was announced */
 };
@@ -139,7 +140,7 @@ struct watch_seen {
     X(existing) X(refused) X(replaced) X(in_line) X(cached) X(shared)          \
     X(forced) X(overdue) X(pauses) X(closed) X(modes) X(turned_away) X(come_back) X(may_not_return) X(batches) X(callbacks)   \
     X(operations) X(by_operation) X(sized) X(passed_over) X(alone) X(logins) X(rests) X(fired) X(fired_late) \
-    X(young) X(in_order) X(full_limits) X(unchanged)
+    X(young) X(added) X(in_order) X(full_limits) X(unchanged)
 /* clang-format on */
 #define X(name) SIGHT_##name,
 enum watch_sight { WATCH_SIGHTS(X) SIGHTS };
@@ -164,6 +165,7 @@ struct watch {
     int64_t round; /* of storms on one store; each has its own jobs */
     struct watch_order orders[WATCH_ALL];
     struct {
+        bool open; /* the rest of its jobs come later, and then it is sealed */
         int64_t parallel, stop_after;
     } batch_orders[WATCH_BATCHES];
     struct watch_limit site_limit, tenant_limit;
@@ -243,6 +245,9 @@ err watch_mode(struct watch *w, enum store_mode mode, int64_t now);
 err watch_replay(struct watch *w, int64_t job, bool reset, int64_t now);
 /* Its jobs, and itself, under ids of this try; as watch_accept(). */
 err watch_batch_make(struct watch *w, int64_t batch, int64_t try, int64_t now, bool *out_wait);
+/* Of an open one: the rest of its jobs; no more come. As watch_accept(). */
+err watch_batch_add(struct watch *w, int64_t batch, int64_t try, int64_t now, bool *out_wait);
+err watch_batch_seal(struct watch *w, int64_t batch, int64_t now, bool *out_wait);
 bool watch_batches_called(const struct watch *w); /* their callbacks are there */
 /* Dead and expired ones of the batch come back; of all jobs: WATCH_NOBODY. Nothing is done while another operation runs. */
 err watch_retry(struct watch *w, int64_t batch, uint64_t random, int64_t now);
