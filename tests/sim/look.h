@@ -31,6 +31,10 @@ void check_rate(struct watch *w, struct watch_rate *r, int64_t burst, int64_t em
 void fair_open(struct watch *w, int64_t now);
 void fair_on_start(struct watch *w, int64_t number, int64_t now);
 
+/* hooks.c */
+void hooks_open(struct watch *w, int64_t now);
+void hooks_audit(struct watch *w, bool all_over);
+
 /* refused.c: before any store is opened. */
 void refused_watch(void);
 

@@ -74,6 +74,9 @@ enum what {
     STOP,
     CONTINUE,
     LOOK, /* a node looks after schedules */
+    SEND, /* … after what the receiver is to be told, */
+    TOLD, /* who hears of it, or is not there, */
+    SENT, /* and what the node hears of that */
     POWER,
     CLOCK,
     OUTAGE,
@@ -107,6 +110,8 @@ struct message {
     int64_t job, batch;
     int64_t try; /* of a client's request */
     struct watch_due due;
+    struct watch_sent sent_event;
+    bool arrived;
     struct ask memory;
     int64_t passed_ms, passed_bytes;
     int64_t kind; /* of what an operator does */
@@ -514,6 +519,44 @@ static void look_after_schedules(struct sim *s, int node)
     look_ahead(s);
     for (size_t i = 0; i < n; i++)
         post(s, ARRIVE, (struct message){.call = FIRE, .node = node, .due = due[i]});
+}
+
+/* ---- what a receiver is told ---- */
+
+static void send_events(struct sim *s, int node)
+{
+    struct watch_sent sent[WATCH_SENT];
+    put(s, between(s, 5 * SECOND, 25 * SECOND), SEND, (struct message){.node = node});
+    if (!s->nodes[node].up || s->nodes[node].stopped)
+        return;
+    watch_begin(&s->watch, store_now(s), false);
+    size_t n = watch_hook_take(&s->watch, store_now(s), sent);
+    watch_commit(&s->watch, store_now(s));
+    look_ahead(s);
+    for (size_t i = 0; i < n; i++)
+        post(
+            s, TOLD,
+            (struct message){.node = node, .life = s->nodes[node].life, .sent_event = sent[i]});
+}
+
+/* It has its troubles; and its answer may be lost, though it knows by then. */
+static void told(struct sim *s, struct message m)
+{
+    m.arrived = !one_in(s, 12);
+    if (m.arrived)
+        watch_hook_hear(&s->watch, &m.sent_event);
+    post(s, SENT, m);
+}
+
+static void sent(struct sim *s, const struct message *m)
+{
+    const struct node *n = &s->nodes[m->node];
+    if (!n->up || n->stopped || m->life != n->life)
+        return;
+    watch_begin(&s->watch, store_now(s), false);
+    watch_hook_done(&s->watch, &m->sent_event, m->arrived, store_now(s));
+    watch_commit(&s->watch, store_now(s));
+    look_ahead(s);
 }
 
 /* ---- nodes ---- */
@@ -939,6 +982,15 @@ static void step(struct sim *s, const struct event *e)
     case LOOK:
         look_after_schedules(s, m.node);
         return;
+    case SEND:
+        send_events(s, m.node);
+        return;
+    case TOLD:
+        told(s, m);
+        return;
+    case SENT:
+        sent(s, &m);
+        return;
     case CRASH:
     case UP:
     case STOP:
@@ -1099,6 +1151,7 @@ static void plan(struct sim *s)
     for (int i = 0; i < NODES; i++) {
         s->nodes[i].up = true;
         put(s, SECOND, LOOK, (struct message){.node = i});
+        put(s, SECOND, SEND, (struct message){.node = i});
         for (int64_t n = below(s, 6); n > 0; n--)
             put(s, trouble_at(s), CRASH, (struct message){.node = i});
         for (int64_t n = below(s, 6); n > 0; n--)
@@ -1124,7 +1177,8 @@ static bool all_over(const struct sim *s)
         if ((asked && !s->heard[i]) || (j->exists && !job_is_final(j->state)))
             return false;
     }
-    return !s->watch.seen.operation.running && watch_batches_called(&s->watch);
+    return !s->watch.seen.operation.running && watch_batches_called(&s->watch) &&
+           watch_hook_knows_all(&s->watch);
 }
 
 /* Everybody is there again, and nothing is on its way. */

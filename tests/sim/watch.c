@@ -284,6 +284,7 @@ static void on_event(struct watch *w, const struct event_view *v, int64_t now)
     if (number < 0)
         return;
     struct watch_job *j = job_of(w, number);
+    j->events++;
     if (span_is(v->kind, "job.accepted")) {
         if (j->exists)
             broken(w, "job %" PRId64 " was accepted twice", number);
@@ -353,6 +354,7 @@ void watch_open(struct watch *w, int64_t now)
         broken(w, "no group: %s", f.words);
     sessions_open(w, now);
     fair_open(w, now);
+    hooks_open(w, now);
     if (store_commit(w->s, &f))
         broken(w, "the sessions were not written: %s", f.words);
     w->saved = w->seen;
@@ -805,6 +807,7 @@ void watch_audit(struct watch *w, int64_t now, bool all_over)
     keys_audit(w);
     batch_audit(w, all_over);
     sessions_audit(w, now);
+    hooks_audit(w, all_over);
     for (int64_t i = 0; i < WATCH_LANES; i++)
         if (active[i] != w->seen.lanes[i].active)
             broken(w, "lane %s has %" PRId64 " active jobs, not %" PRId64, watch_lane_names[i],
@@ -847,6 +850,7 @@ void watch_next_round(struct watch *w, int64_t now)
     w->round++;
     memset(w->seen.jobs, 0, sizeof w->seen.jobs);
     memset(w->seen.batches, 0, sizeof w->seen.batches);
+    memset(w->told, 0, sizeof w->told);
     w->seen.operation = (struct watch_operation){.running = false};
     memset(w->seen.schedules, 0, sizeof w->seen.schedules);
     w->seen.made = w->seen.slots = 0;

@@ -7,7 +7,8 @@
  *
  * watch.c: leases, records, lanes, what lies on the disk. keys.c: accepting, equal requests, equal work. hands.c: what people
  * do. batches.c: jobs that belong together, and operations on many. sessions.c: logins.
- * schedules.c: runs. fair.c: who starts first, and limits above lanes. refused.c: what is refused changes nothing. */
+ * schedules.c: runs. fair.c: who starts first, and limits above lanes. refused.c: what is refused changes nothing. hooks.c: what
+ * a receiver is told. */
 #pragma once
 
 #include "pool/ask.h"
@@ -34,6 +35,7 @@ enum {
     WATCH_CALLED = 2, /* that of these in which the store makes jobs by itself */
     WATCH_LANES = 7,
     WATCH_STARTS = 32,
+    WATCH_SENT = 32, /* deliveries at once */
     WATCH_BATCH = 3,
     WATCH_WORKS = 8, /* that several jobs are about */
     WATCH_NOBODY = -1,
@@ -75,6 +77,7 @@ struct watch_job {
     int64_t after;      /* job that has to end before it starts; WATCH_NOBODY */
     int64_t from;       /* job whose result it has; WATCH_NOBODY: its own */
     int64_t accepted_ms, finished_ms;
+    int64_t events;  /* that were heard of it */
     bool progressed; /* this lease brought records */
     enum job_state state;
     int64_t lane, fence, ends, next_batch, not_before, successes;
@@ -140,7 +143,7 @@ struct watch_seen {
     X(existing) X(refused) X(replaced) X(in_line) X(cached) X(shared)          \
     X(forced) X(overdue) X(pauses) X(closed) X(modes) X(turned_away) X(come_back) X(may_not_return) X(batches) X(callbacks)   \
     X(operations) X(by_operation) X(sized) X(passed_over) X(alone) X(logins) X(rests) X(fired) X(fired_late) \
-    X(young) X(added) X(in_order) X(full_limits) X(unchanged)
+    X(young) X(told) X(told_again) X(added) X(in_order) X(full_limits) X(unchanged)
 /* clang-format on */
 #define X(name) SIGHT_##name,
 enum watch_sight { WATCH_SIGHTS(X) SIGHTS };
@@ -168,6 +171,9 @@ struct watch {
         bool open; /* the rest of its jobs come later, and then it is sealed */
         int64_t parallel, stop_after;
     } batch_orders[WATCH_BATCHES];
+    char hook[ID_TEXT];
+    int64_t told
+        [WATCH_ALL]; /* the last event of each job that the receiver heard of: nothing takes that back */
     struct watch_limit site_limit, tenant_limit;
     bool alone; /* who asks now has room for one job that was passed over, and for no other */
     struct watch_noted {
@@ -262,6 +268,16 @@ size_t watch_due(struct watch *w, int64_t now, struct watch_due out[WATCH_SCHEDU
 err watch_fire(struct watch *w, const struct watch_due *due, int64_t now);
 /* They are held against what was made for them, and go. */
 void watch_schedules_end(struct watch *w, int64_t now);
+
+/* ---- webhooks ---- */
+struct watch_sent {
+    int64_t did, number; /* of the attempt */
+    int64_t job, event;  /* WATCH_NOBODY: about no job of this storm */
+};
+size_t watch_hook_take(struct watch *w, int64_t now, struct watch_sent out[WATCH_SENT]);
+void watch_hook_hear(struct watch *w, const struct watch_sent *sent); /* the receiver does */
+void watch_hook_done(struct watch *w, const struct watch_sent *sent, bool arrived, int64_t now);
+bool watch_hook_knows_all(const struct watch *w);
 
 void watch_tend(struct watch *w, int64_t now);
 /* The instant at which something falls due; `startable` work as of now in seen.startable. */
