@@ -159,6 +159,8 @@ static void on_start(struct watch *w, int64_t number, struct span body, int64_t 
     if (now < l->breaker_until)
         broken(w, "job %" PRId64 " was started %" PRId64 " ms before the breaker let it",
                number, l->breaker_until - now);
+    if (l->breaker_until) /* half open from here on, whatever the clock is set to; it is not closed yet */
+        l->breaker_until = 1;
     int64_t most = j->lane < WATCH_ASKED ? w->limits.lane_max_active : 1;
     if (++l->active > most)
         broken(w, "lane %s has %" PRId64 " active jobs", watch_lane_names[j->lane], l->active);
