@@ -79,7 +79,7 @@ $(OUT)/tests/fuzz/%: $(OUT)/tests/fuzz/%.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(LIB) $(LIBS) -o $@
 $(OUT)/tests/model/%: $(OUT)/tests/model/%.o $(OUT)/tests/model/model.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(OUT)/tests/model/model.o $(LIB) -lcmocka $(LIBS) -o $@
-$(OUT)/tests/sim/sim: $(addprefix $(OUT)/tests/sim/,sim.o watch.o keys.o hands.o batches.o sessions.o schedules.o fair.o refused.o hooks.o) $(LIB)
+$(OUT)/tests/sim/sim: $(addprefix $(OUT)/tests/sim/,sim.o service.o nodes.o plan.o watch.o keys.o hands.o batches.o sessions.o schedules.o fair.o refused.o hooks.o) $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $^ $(LIBS) -o $@
 $(OUT)/tests/crash/crash: $(addprefix $(OUT)/tests/crash/,crash.o load.o vfs.o) $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $^ $(LIBS) -o $@
