@@ -79,7 +79,7 @@ $(OUT)/tests/fuzz/%: $(OUT)/tests/fuzz/%.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(LIB) $(LIBS) -o $@
 $(OUT)/tests/model/%: $(OUT)/tests/model/%.o $(OUT)/tests/model/model.o $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $< $(OUT)/tests/model/model.o $(LIB) -lcmocka $(LIBS) -o $@
-$(OUT)/tests/sim/sim: $(addprefix $(OUT)/tests/sim/,sim.o service.o nodes.o plan.o watch.o keys.o hands.o batches.o sessions.o schedules.o fair.o refused.o hooks.o) $(LIB)
+$(OUT)/tests/sim/sim: $(addprefix $(OUT)/tests/sim/,sim.o service.o nodes.o plan.o watch.o keys.o hands.o batches.o sessions.o schedules.o fair.o refused.o hooks.o disk.o) $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $^ $(LIBS) -o $@
 $(OUT)/tests/crash/crash: $(addprefix $(OUT)/tests/crash/,crash.o load.o vfs.o) $(LIB)
 	$(Q)$(CXX) $(LINK_$(BUILD)) $^ $(LIBS) -o $@
@@ -183,9 +183,10 @@ volume: build ## 125 250 posts of 500 accounts by capture and by dom, compared w
 bench: ## figures of docs/reference/benchmarks.md
 	@bench/run.sh
 
-sim: $(OUT)/tools/simulate $(OUT)/tests/sim/sim ## the queue's proof at length: SEEDS (10 000) storms, DAYS (100) days of storms on one store, a month by the rules, 10 million operations, two jobs wholly; SEED=n STORMS=1: storms told step by step
-	@if [ -n "$(SEED)" ]; then exec $(OUT)/tests/sim/sim seed=$(SEED) storms=$${STORMS:-1} trace; fi; \
+sim: $(OUT)/tools/simulate $(OUT)/tests/sim/sim ## the queue's proof at length: SEEDS (10 000) storms, FULL (1000) on a disk that is full now and then, DAYS (100) days of storms on one store, a month by the rules, 10 million operations, two jobs wholly; SEED=n STORMS=1 (DISK=full): storms told step by step
+	@if [ -n "$(SEED)" ]; then exec $(OUT)/tests/sim/sim seed=$(SEED) storms=$${STORMS:-1} $(if $(DISK),disk=$(DISK)) trace; fi; \
 	    $(OUT)/tests/sim/sim count=$${SEEDS:-10000} && \
+	    $(OUT)/tests/sim/sim count=$${FULL:-1000} disk=full && \
 	    $(OUT)/tests/sim/sim count=$${DAYS:-100} storms=72 && $(MAKE) --no-print-directory sim-rest
 sim-rest:
 	@for seed in 1 2 3 4 5; do $(OUT)/tools/simulate seed=$$seed >$(OUT)/simulate.log || { cat $(OUT)/simulate.log; exit 1; }; tail -2 $(OUT)/simulate.log; done

@@ -6,6 +6,7 @@
 #   what: in words, as in the design's list where it is from there
 #   tests: programs to run, below tests/
 #   seeds: of sim/sim, so many storms (60); what takes longer than an hour is not found
+#   disk: full; the storms have a disk that is, now and then
 #   file: a source, and after it sed commands for it; more files may follow
 # A mutant whose commands change nothing, or that does not compile, is a mistake in the mutant.
 # $1 …: names; without: all.
@@ -31,7 +32,7 @@ apply() { # MUTANT: 1 when some part of it changes nothing
     : >"$tree/touched"
     while IFS= read -r line; do
         case "$line" in
-        what:* | tests:* | seeds:*) ;;
+        what:* | tests:* | seeds:* | disk:*) ;;
         file:*)
             [ "$changed" -eq 1 ] || [ -z "$file" ] || return 1
             file=${line#file: } changed=0
@@ -61,7 +62,7 @@ found_by() { # PROGRAMS…: the first test that fails
     for program in "$@"; do
         ended=0
         if [ "$program" = sim/sim ]; then
-            timeout 3600 "$tree/out/tests/$program" count="${seeds:-60}" >"$log" 2>&1 || ended=$?
+            timeout 3600 "$tree/out/tests/$program" count="${seeds:-60}" ${disk:+disk="$disk"} >"$log" 2>&1 || ended=$?
             [ "$ended" -eq 0 ] || [ "$ended" -eq 124 ] || { echo "$program: $(storm_of "$log" "$ended")"; return 0; }
             continue
         fi
@@ -92,6 +93,7 @@ for name in "${names[@]}"; do
     read -ra wanted < <(sed -n 's/^tests: //p' "$mutant")
     what=$(sed -n 's/^what: //p' "$mutant")
     seeds=$(sed -n 's/^seeds: //p' "$mutant")
+    disk=$(sed -n 's/^disk: //p' "$mutant")
     if ! apply "$mutant"; then
         result="CHANGES NOTHING"
         survived=$((survived + 1))

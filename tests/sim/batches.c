@@ -273,7 +273,7 @@ err watch_retry(struct watch *w, int64_t batch, uint64_t random, int64_t now)
     hear(w, now);
     w->operating = false;
     if (e) {
-        if (e != E_CONFLICT || o->done)
+        if ((e != E_CONFLICT && !disk_refuses(e)) || o->done)
             broken(w, "an operation was refused: %s", f.words);
         *o = before;
         return e;

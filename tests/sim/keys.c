@@ -70,8 +70,9 @@ bool keys_is_later(struct watch *w, int64_t lane, err e)
     enum store_mode mode = w->seen.mode;
     bool is = (e == E_DRAINING && mode == MODE_DRAINING) ||
               (e == E_MAINTENANCE && mode == MODE_MAINTENANCE) ||
-              (e == E_CLOSED && w->seen.lanes[lane].closed);
+              (e == E_CLOSED && w->seen.lanes[lane].closed) || disk_refuses(e);
     w->sights[SIGHT_turned_away] += is;
+    w->sights[SIGHT_no_room] += disk_refuses(e);
     return is;
 }
 

@@ -35,6 +35,10 @@ void fair_on_start(struct watch *w, int64_t number, int64_t now);
 void hooks_open(struct watch *w, int64_t now);
 void hooks_audit(struct watch *w, bool all_over);
 
+/* disk.c: not done, because the disk is full. */
+bool disk_refuses(err e);
+void disk_after_reap(void);
+
 /* refused.c: before any store is opened. */
 void refused_watch(void);
 

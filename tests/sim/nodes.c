@@ -234,6 +234,8 @@ static void on_answer(struct sim *s, const struct message *m)
     if (m->call == RESERVE && k->state == ASKING) {
         on_lease(s, k, m);
     } else if (m->call == RECORDS && k->state == TELLING) {
+        if (m->result == E_DISK_FULL)
+            return; /* and it is asked again */
         k->ask++;
         if (m->result) {
             idle(k);
@@ -324,6 +326,15 @@ void trouble(struct sim *s, const struct event *e)
     case OUTAGE:
         s->down_until[e->m.job] = s->now + between(s, MINUTE, 8 * MINUTE);
         say(s, "%s is down", watch_lane_names[e->m.job]);
+        return;
+    case FULL:
+        say(s, "the disk is full");
+        watch_disk(&s->watch, true);
+        put(s, between(s, 10 * SECOND, 4 * MINUTE), ROOM, e->m);
+        return;
+    case ROOM:
+        say(s, "the disk has room again");
+        watch_disk(&s->watch, false);
         return;
     default:
         return;

@@ -104,6 +104,7 @@ static void plan_hands(struct sim *s)
 
 void calm(struct sim *s)
 {
+    watch_disk(&s->watch, false);
     watch_begin(&s->watch, store_now(s), false);
     for (int64_t i = 0; i < WATCH_ASKED; i++) {
         watch_lane_act(&s->watch, i, LANE_ACT_RESUME, store_now(s));
@@ -111,7 +112,7 @@ void calm(struct sim *s)
     }
     watch_mode(&s->watch, MODE_NORMAL, store_now(s));
     watch_schedules_end(&s->watch, store_now(s));
-    watch_commit(&s->watch, store_now(s));
+    (void)watch_commit(&s->watch, store_now(s));
     look_ahead(s);
 }
 
@@ -150,4 +151,6 @@ void plan(struct sim *s)
         put(s, trouble_at(s), CLOCK, (struct message){0});
     for (int64_t n = below(s, 4); n > 0; n--)
         put(s, trouble_at(s), OUTAGE, (struct message){.job = below(s, WATCH_ASKED)});
+    for (int64_t n = s->disk_fills ? between(s, 1, 3) : 0; n > 0; n--)
+        put(s, trouble_at(s), FULL, (struct message){0});
 }

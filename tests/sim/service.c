@@ -158,6 +158,27 @@ static void serve(struct sim *s, struct message *m)
         say_asked(s, m, answer);
 }
 
+/* As the service's own thread does it (store/thread.c): what ends jobs or keeps them alive is done with the room that the
+ * ballast left, and that has to be enough; all else is told that there is none. */
+static void do_with_ballast(struct sim *s)
+{
+    struct watch *w = &s->watch;
+    watch_begin(w, store_now(s), false);
+    for (size_t i = 0; i < s->inbox_count; i++) {
+        struct message *m = &s->inbox[i];
+        if (m->call == FINISH || m->call == HEARTBEAT || m->call == STARTED ||
+            m->call == CANCEL || m->call == LANE) {
+            serve(s, m);
+            continue;
+        }
+        m->result = E_DISK_FULL;
+        m->wait = true;
+        w->sights[SIGHT_no_room]++;
+    }
+    if (watch_commit(w, store_now(s)))
+        w->broken(w->ctx, "what ends jobs was not written, ballast or not");
+}
+
 void flush(struct sim *s)
 {
     struct watch *w = &s->watch;
@@ -166,6 +187,10 @@ void flush(struct sim *s)
     watch_begin(w, store_now(s), lost);
     for (size_t i = 0; i < s->inbox_count; i++)
         serve(s, &s->inbox[i]);
+    if (!lost && watch_commit(w, store_now(s))) {
+        say(s, "the group finds no room");
+        do_with_ballast(s);
+    }
     size_t count = s->inbox_count;
     s->inbox_count = 0;
     if (lost) {
@@ -174,7 +199,6 @@ void flush(struct sim *s)
         look_ahead(s);
         return;
     }
-    watch_commit(w, store_now(s));
     if (one_in(s, 400)) {
         say(s, "power fails before the answers");
         watch_power(w, store_now(s));
@@ -238,7 +262,7 @@ void tend(struct sim *s)
         return; /* an earlier timer that was set anew */
     watch_begin(&s->watch, store_now(s), false);
     watch_tend(&s->watch, store_now(s));
-    watch_commit(&s->watch, store_now(s));
+    (void)watch_commit(&s->watch, store_now(s));
     look_ahead(s);
     check_large(s);
 }
@@ -254,7 +278,8 @@ void look_after_schedules(struct sim *s, int node)
         return;
     watch_begin(&s->watch, store_now(s), false);
     size_t n = watch_due(&s->watch, store_now(s), due);
-    watch_commit(&s->watch, store_now(s));
+    if (watch_commit(&s->watch, store_now(s)))
+        n = 0;
     look_ahead(s);
     for (size_t i = 0; i < n; i++)
         post(s, ARRIVE, (struct message){.call = FIRE, .node = node, .due = due[i]});
@@ -270,7 +295,8 @@ void send_events(struct sim *s, int node)
         return;
     watch_begin(&s->watch, store_now(s), false);
     size_t n = watch_hook_take(&s->watch, store_now(s), sent);
-    watch_commit(&s->watch, store_now(s));
+    if (watch_commit(&s->watch, store_now(s)))
+        n = 0;
     look_ahead(s);
     for (size_t i = 0; i < n; i++)
         post(
@@ -294,6 +320,6 @@ void sent(struct sim *s, const struct message *m)
         return;
     watch_begin(&s->watch, store_now(s), false);
     watch_hook_done(&s->watch, &m->sent_event, m->arrived, store_now(s));
-    watch_commit(&s->watch, store_now(s));
+    (void)watch_commit(&s->watch, store_now(s));
     look_ahead(s);
 }

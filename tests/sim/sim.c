@@ -6,10 +6,11 @@
  * wait, and come back. After each step the promises of the queue are checked (watch.h). Then the faults
  * stop, and every job has to end. The same seed does the same again, step by step.
  *
- * sim [seed=1] [count=1] [storms=1] [mistake=NAME] [trace]
+ * sim [seed=1] [count=1] [storms=1] [disk=full] [mistake=NAME] [trace]
  *   count    so many seeds, one after another
  *   storms   so many of each, one after the other on one store, a quiet day between two: nothing that is held (memory,
  *            descriptors, the file) may grow. 72 are a day of faults
+ *   disk     full: now and then it is, for a while
  *   mistake  fence, early, loss, twice, sleep: put in on purpose; exit 0 when it is found
  * Exit 1: a promise was broken; the seed, the step and the last steps are printed. */
 #include "sim.h"
@@ -17,10 +18,8 @@
 #include "base/text.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
-#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,6 +176,8 @@ static void step(struct sim *s, const struct event *e)
     case POWER:
     case CLOCK:
     case OUTAGE:
+    case FULL:
+    case ROOM:
         trouble(s, e);
         return;
     case WAKE:
@@ -226,7 +227,7 @@ static void storm(struct sim *s)
     plan(s);
     watch_begin(&s->watch, store_now(s), false);
     watch_schedules_put(&s->watch, store_now(s));
-    watch_commit(&s->watch, store_now(s));
+    (void)watch_commit(&s->watch, store_now(s));
     look_ahead(s);
     while (s->event_count && s->now < began + STORM_MS + CALM_MS && !(s->over && all_over(s))) {
         struct event e = take(s);
@@ -344,13 +345,14 @@ static void remove_dir(const char *dir)
 
 /* One seed; false: a promise was broken. */
 static bool run(struct sim *s, uint64_t seed, int64_t storms, enum watch_mistake mistake,
-                bool trace, int64_t totals[SIGHTS])
+                bool trace, bool disk_fills, int64_t totals[SIGHTS])
 {
     memset(s, 0, sizeof *s);
     s->seed = seed;
     s->storms = storms;
     s->random = seed * 0x9e3779b97f4a7c15u + 1;
     s->trace = trace;
+    s->disk_fills = disk_fills;
     for (int i = 0; i < 4; i++)
         (void)below(s, 2);
     s->rude =
@@ -367,6 +369,7 @@ static bool run(struct sim *s, uint64_t seed, int64_t storms, enum watch_mistake
     s->watch.store_seed = seed;
     s->watch.mistake = mistake;
     s->watch.a = arena_new(4 << 20);
+    watch_disk(&s->watch, false);
     s->watch.broken = on_broken;
     s->watch.ctx = s;
     bool good = setjmp(s->end) == 0;
@@ -387,24 +390,9 @@ static void tell_broken(const struct sim *s)
     for (int64_t i = from; !s->trace && i < s->line_count; i++)
         puts(s->lines[i % TRACE]);
     printf("BROKEN: %s\nseed %" PRIu64 ", step %" PRId64 ", %" PRId64
-           " ms; again with: make sim SEED=%" PRIu64 " STORMS=%" PRId64 "\n",
-           s->why, s->seed, s->steps, s->now, s->seed, s->storms);
-}
-
-/* Locks of a file are between processes, and there is one: a third of the time would go into asking for them. */
-static int without_locks(int fd, int op, ...)
-{
-    va_list list;
-    va_start(list, op);
-    void *arg = va_arg(list, void *);
-    va_end(list);
-    return op == F_SETLK || op == F_SETLKW ? 0 : fcntl(fd, op, arg);
-}
-
-static void ask_for_no_locks(void)
-{
-    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
-    (void)vfs->xSetSystemCall(vfs, "fcntl", (sqlite3_syscall_ptr)without_locks);
+           " ms; again with: make sim SEED=%" PRIu64 " STORMS=%" PRId64 "%s\n",
+           s->why, s->seed, s->steps, s->now, s->seed, s->storms,
+           s->disk_fills ? " DISK=full" : "");
 }
 
 static double seconds(void)
@@ -418,7 +406,7 @@ static int find_mistake(struct sim *s, enum watch_mistake mistake, uint64_t seed
 {
     int64_t totals[SIGHTS] = {0};
     for (int64_t i = 0; i < count; i++) {
-        if (run(s, seed + (uint64_t)i, 1, mistake, false, totals))
+        if (run(s, seed + (uint64_t)i, 1, mistake, false, false, totals))
             continue;
         printf("found with seed %" PRIu64 " at step %" PRId64 ": %s\n", s->seed, s->steps,
                s->why);
@@ -429,10 +417,12 @@ static int find_mistake(struct sim *s, enum watch_mistake mistake, uint64_t seed
 }
 
 /* A simulation in which nothing happens proves nothing. */
-static int tell_sights(const int64_t totals[SIGHTS], int64_t count)
+static int tell_sights(const int64_t totals[SIGHTS], int64_t count, bool disk_fills)
 {
     int missing = 0;
     for (int i = 0; i < SIGHTS; i++) {
+        if (!disk_fills && (i == SIGHT_full_disks || i == SIGHT_no_room))
+            continue;
         printf("  %-14s %" PRId64 "\n", watch_sight_names[i], totals[i]);
         missing += count >= 50 && !totals[i];
     }
@@ -441,13 +431,14 @@ static int tell_sights(const int64_t totals[SIGHTS], int64_t count)
     return missing != 0;
 }
 
-static int simulate(struct sim *s, uint64_t seed, int64_t count, int64_t storms, bool trace)
+static int simulate(struct sim *s, uint64_t seed, int64_t count, int64_t storms, bool trace,
+                    bool disk_fills)
 {
     int64_t totals[SIGHTS] = {0}, ignored[SIGHTS] = {0};
     double began = seconds();
     int64_t virtual_ms = 0, steps = 0;
     for (int64_t i = 0; i < count; i++) {
-        bool good = run(s, seed + (uint64_t)i, storms, MISTAKE_NONE, trace, totals);
+        bool good = run(s, seed + (uint64_t)i, storms, MISTAKE_NONE, trace, disk_fills, totals);
         uint64_t hash = s->hash;
         virtual_ms += s->stormy;
         steps += s->steps;
@@ -456,7 +447,7 @@ static int simulate(struct sim *s, uint64_t seed, int64_t count, int64_t storms,
             return 1;
         }
         if (i % 100 == 0 && storms == 1 &&
-            (!run(s, seed + (uint64_t)i, storms, MISTAKE_NONE, false, ignored) ||
+            (!run(s, seed + (uint64_t)i, storms, MISTAKE_NONE, false, disk_fills, ignored) ||
              s->hash != hash)) {
             printf("seed %" PRIu64 " did not do the same again\n", s->seed);
             return 1;
@@ -467,7 +458,7 @@ static int simulate(struct sim *s, uint64_t seed, int64_t count, int64_t storms,
            " steps; %.1f h in %.1f s, %.0f times as fast\n",
            count, seed, steps, (double)virtual_ms / 3600e3, took,
            (double)virtual_ms / 1000 / took);
-    return tell_sights(totals, count);
+    return tell_sights(totals, count, disk_fills);
 }
 
 int main(int argc, char **argv)
@@ -478,8 +469,8 @@ int main(int argc, char **argv)
     uint64_t seed = 1;
     int64_t count = 1, storms = 1;
     enum watch_mistake mistake = MISTAKE_NONE;
-    bool trace = false;
-    ask_for_no_locks();
+    bool trace = false, disk_fills = false;
+    disk_put_under();
     for (int i = 1; i < argc; i++) {
         if (sscanf(argv[i], "seed=%" SCNu64, &seed) == 1 ||
             sscanf(argv[i], "count=%" SCNd64, &count) == 1 ||
@@ -489,17 +480,21 @@ int main(int argc, char **argv)
             trace = true;
             continue;
         }
+        if (strcmp(argv[i], "disk=full") == 0) {
+            disk_fills = true;
+            continue;
+        }
         for (int k = 1; k < MISTAKES; k++)
             if (strncmp(argv[i], "mistake=", 8) == 0 && strcmp(argv[i] + 8, mistakes[k]) == 0)
                 mistake = (enum watch_mistake)k;
         if (mistake == MISTAKE_NONE) {
             fprintf(
                 stderr,
-                "sim: %s is not known; [seed=N] [count=N] [storms=N] [mistake=fence|early|loss|twice|sleep] [trace]\n",
+                "sim: %s is not known; [seed=N] [count=N] [storms=N] [disk=full] [mistake=fence|early|loss|twice|sleep] [trace]\n",
                 argv[i]);
             return 2;
         }
     }
     return mistake ? find_mistake(&sim, mistake, seed, count)
-                   : simulate(&sim, seed, count, storms, trace);
+                   : simulate(&sim, seed, count, storms, trace, disk_fills);
 }

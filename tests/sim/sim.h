@@ -59,6 +59,8 @@ enum what {
     POWER,
     CLOCK,
     OUTAGE,
+    FULL, /* the disk is, */
+    ROOM, /* and is no more */
 };
 enum call {
     ACCEPT, /* of clients */
@@ -143,7 +145,7 @@ struct sim {
     struct watch watch;
     bool heard[WATCH_JOBS]; /* what became of its request; that of a batch by its first job */
     char dir[64];
-    bool trace;
+    bool trace, disk_fills;
     char lines[TRACE][LINE];
     int64_t line_count;
     uint64_t hash; /* of all lines */

@@ -351,6 +351,7 @@ void watch_open(struct watch *w, int64_t now)
 {
     struct fault f = {0};
     refused_watch();
+    disk_after_reap(); /* that of a storm before */
     attach(w, now);
     if (store_begin(w->s, &f))
         broken(w, "no group: %s", f.words);
@@ -415,7 +416,8 @@ static void lose_group(struct watch *w)
 {
     struct fault f = {0};
     w->in_group = false;
-    if (store_commit(w->s, &f))
+    err e = store_commit(w->s, &f);
+    if (e && !disk_refuses(e))
         broken(w, "the group was not written: %s", f.words);
     store_close(&w->s);
     bring_back_disk(w);
@@ -467,19 +469,26 @@ void watch_begin(struct watch *w, int64_t now, bool to_be_lost)
     w->in_group = true;
 }
 
-void watch_commit(struct watch *w, int64_t now)
+err watch_commit(struct watch *w, int64_t now)
 {
     struct fault f = {0};
+    w->in_group = false;
     if (w->mistake == MISTAKE_LOSS && w->kept && w->saved.last_event < w->seen.last_event) {
         lose_group(w);
         attach(w, now);
         hear(w, now);
         watch_audit(w, now, false);
-    } else if (store_commit(w->s, &f)) {
-        broken(w, "the group was not written: %s", f.words);
+        w->saved = w->seen;
+        return E_OK;
     }
-    w->in_group = false;
+    err e = store_commit(w->s, &f);
+    if (e && !disk_refuses(e))
+        broken(w, "the group was not written: %s", f.words);
+    w->sights[SIGHT_full_disks] += e != E_OK;
+    if (e)
+        w->seen = w->saved;
     w->saved = w->seen;
+    return e;
 }
 
 int64_t watch_ahead(struct watch *w, int64_t now)
@@ -666,6 +675,8 @@ err watch_records(struct watch *w, int64_t job, uint64_t nonce, int64_t batch, i
                                .items = items,
                                .count = WATCH_BATCH};
     err e = store_commit_batch(w->s, &args, (wall){now}, &reply, &f);
+    if (disk_refuses(e) && j->nonce == nonce)
+        return e;
     /* One that is older than the last is not even looked at. */
     if (batch >= j->next_batch - 1 || j->nonce != nonce)
         check_answer(w, job, nonce, e, "a batch", &f);
@@ -754,6 +765,7 @@ void watch_tend(struct watch *w, int64_t now)
         broken(w, "reap: %s", f.words);
     w->sights[SIGHT_reaped] += reply.reaped;
     w->sights[SIGHT_suspected] += reply.suspected;
+    disk_after_reap();
     hear(w, now);
     hands_after_reap(w, now);
     batch_tend(w, now);

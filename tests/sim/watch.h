@@ -8,7 +8,7 @@
  * watch.c: leases, records, lanes, what lies on the disk. keys.c: accepting, equal requests, equal work. hands.c: what people
  * do. batches.c: jobs that belong together, and operations on many. sessions.c: logins.
  * schedules.c: runs. fair.c: who starts first, and limits above lanes. refused.c: what is refused changes nothing. hooks.c: what
- * a receiver is told. */
+ * a receiver is told. disk.c: the disk. */
 #pragma once
 
 #include "pool/ask.h"
@@ -143,7 +143,7 @@ struct watch_seen {
     X(existing) X(refused) X(replaced) X(in_line) X(cached) X(shared)          \
     X(forced) X(overdue) X(pauses) X(closed) X(modes) X(turned_away) X(come_back) X(may_not_return) X(batches) X(callbacks)   \
     X(operations) X(by_operation) X(sized) X(passed_over) X(alone) X(logins) X(rests) X(fired) X(fired_late) \
-    X(young) X(told) X(told_again) X(added) X(in_order) X(full_limits) X(unchanged)
+    X(young) X(told) X(told_again) X(added) X(in_order) X(full_limits) X(unchanged) X(full_disks) X(no_room)
 /* clang-format on */
 #define X(name) SIGHT_##name,
 enum watch_sight { WATCH_SIGHTS(X) SIGHTS };
@@ -205,7 +205,12 @@ void watch_close(struct watch *w);
  * were before it. The service comes back. */
 void watch_power(struct watch *w, int64_t now);
 void watch_begin(struct watch *w, int64_t now, bool to_be_lost);
-void watch_commit(struct watch *w, int64_t now);
+/* E_DISK_FULL: nothing of the group is there. */
+err watch_commit(struct watch *w, int64_t now);
+
+/* ---- the disk ---- */
+void disk_put_under(void); /* before a store is opened */
+void watch_disk(struct watch *w, bool full);
 
 /* Before an operation, and what is to be said of it when it was refused: that nothing changed. takes_back: it may have written
  * rows and taken them back. */
