@@ -66,7 +66,8 @@ static err explain(sqlite3 *handle, struct fault *f)
     int code = sqlite3_extended_errcode(handle);
     int os = sqlite3_system_errno(handle);
     int primary = code & 0xff;
-    if (primary == SQLITE_FULL ||
+    /* Of the index of the log that finds no room to grow SQLite does not keep what the system said. */
+    if (primary == SQLITE_FULL || code == SQLITE_IOERR_SHMSIZE ||
         (primary == SQLITE_IOERR && (os == ENOSPC || os == EDQUOT || os == EFBIG)))
         return fail(f, E_DISK_FULL, "the disk of the job store is full");
     if (primary == SQLITE_INTERRUPT)
