@@ -137,16 +137,30 @@ static void every_trouble_has_a_name_and_a_way_out(void **state)
     }
 }
 
+/* Many scripts are one text, which is loaded once: what Lua keeps slows each call down. */
+static int texts(void)
+{
+    int n = 0;
+    for (int i = 0; i < SCRIPT_COUNT; i++) {
+        int first = 0;
+        while (strcmp(script_rows[first].text, script_rows[i].text) != 0)
+            first++;
+        n += first == i;
+    }
+    return n;
+}
+
 static void forgotten_scripts_are_sent_whole_and_loaded_again(void **state)
 {
     (void)state;
+    assert_in_range(texts(), 1, 4);
     fake.plays[1].reply = "-NOSCRIPT No matching script.\r\n";
     fake_listen(&fake);
     assert_int_equal(run(), E_OK);
     assert_int_equal(run(), E_OK);
     assert_int_equal(fake.runs, 3);
     assert_string_equal(fake.seen[2], "EVAL");
-    assert_int_equal(fake.loads, 2 * SCRIPT_COUNT);
+    assert_int_equal(fake.loads, 2 * texts());
     assert_int_equal(run(), E_OK);
     assert_string_equal(fake.seen[3], "EVALSHA");
     fake.plays[4].reply = fake.plays[5].reply = "-NOSCRIPT No matching script.\r\n";

@@ -313,6 +313,15 @@ static err look_at_server(struct link *l, struct fault *f)
     return E_OK;
 }
 
+/* The first script with the same text. */
+static int first_of_text(int script)
+{
+    int first = 0;
+    while (script_rows[first].text != script_rows[script].text)
+        first++;
+    return first;
+}
+
 /* All scripts, and the names under which the server keeps them: the first use of one is never in the middle
  * of something else. */
 static err load_scripts(struct link *l, struct fault *f)
@@ -320,15 +329,18 @@ static err load_scripts(struct link *l, struct fault *f)
     struct reply r = {0};
     for (int i = 0; i < SCRIPT_COUNT; i++) {
         struct span words[] = {SPAN("SCRIPT"), SPAN("LOAD"), span_of(script_rows[i].text)};
-        put_words(l, words, 3);
+        if (first_of_text(i) == i)
+            put_words(l, words, 3);
     }
     err e = send_all(l, f);
     for (int i = 0; !e && i < SCRIPT_COUNT; i++) {
-        e = receive(l, l->own, &r, f);
-        if (!e && (r.kind != REPLY_TEXT || r.text.n != SHA_TEXT - 1))
+        int first = first_of_text(i);
+        if (first == i)
+            e = receive(l, l->own, &r, f);
+        if (first == i && !e && (r.kind != REPLY_TEXT || r.text.n != SHA_TEXT - 1))
             e = troubled(l, TROUBLE_SHAPE, SPAN("SCRIPT LOAD names no script"), f);
         if (!e)
-            span_copy(r.text, l->sha[i], SHA_TEXT);
+            span_copy(first == i ? r.text : span_of(l->sha[first]), l->sha[i], SHA_TEXT);
     }
     return e;
 }
@@ -442,17 +454,18 @@ static err connected(struct link *l, struct fault *f)
 static void put_script(struct link *l, bool whole, enum script script, const struct span *args,
                        size_t count)
 {
-    const char **texts = heap_get((count + 4) * sizeof *texts);
-    size_t *sizes = heap_get((count + 4) * sizeof *sizes);
+    const char **texts = heap_get((count + 5) * sizeof *texts);
+    size_t *sizes = heap_get((count + 5) * sizeof *sizes);
     const struct span head[] = {whole ? SPAN("EVAL") : SPAN("EVALSHA"),
                                 span_of(whole ? script_rows[script].text : l->sha[script]),
-                                SPAN("1"), span_of(l->prefix)};
-    for (size_t i = 0; i < count + 4; i++) {
-        struct span word = i < 4 ? head[i] : args[i - 4];
+                                SPAN("1"), span_of(l->prefix)},
+                      name = span_of(script_rows[script].name);
+    for (size_t i = 0; i < count + 5; i++) {
+        struct span word = i < 4 ? head[i] : i < count + 4 ? args[i - 4] : name;
         texts[i] = word.n ? word.p : "";
         sizes[i] = word.n;
     }
-    need(redisAppendCommandArgv(l->c, (int)count + 4, texts, sizes) == REDIS_OK);
+    need(redisAppendCommandArgv(l->c, (int)count + 5, texts, sizes) == REDIS_OK);
     free(texts);
     free(sizes);
 }

@@ -1,7 +1,8 @@
 /* scripts.h - the transitions of the queue in Redis: one script each (queue.md §11).
  *
  * scripts/NAME.lua becomes part of the program; scripts/common.lua stands before each of them, and the parts that its
- * line "-- with ends.lua, ..." names. A script's first line may be "#!lua flags=allow-oom". KEYS[1] is the store's prefix, "fulmar:{NAME}:": every key is
+ * line "-- with ends.lua, ..." names. Many are one text (tools/scripts.sh), which is told the name of the script that is meant.
+ * A script's first line may be "#!lua flags=allow-oom". KEYS[1] is the store's prefix, "fulmar:{NAME}:": every key is
  * made from it, so that all are in one slot. */
 #pragma once
 
@@ -61,6 +62,6 @@ enum script { SCRIPTS(SCRIPT_CONSTANT) SCRIPT_COUNT };
 
 struct script_row {
     const char *name; /* "open" */
-    const char *text;
+    const char *text; /* the same one of those that are one text */
 };
 extern const struct script_row script_rows[SCRIPT_COUNT]; /* made by tools/scripts.sh */

@@ -2,7 +2,7 @@
 --
 -- KEYS[1] is the store's prefix, ARGV[1] the caller's time (empty: the server's), ARGV[2] the settings of the
 -- calling node, ARGV[3] the number of its call (empty: it changes nothing), ARGV[4] its name; what is of one
--- script alone follows, here A[1] and on. Lanes, tenants, sites and jobs are read once (M.lane, M.job), changed
+-- script alone follows, here A[1] and on, and at last the script's name: many are one text (tools/scripts.sh). Lanes, tenants, sites and jobs are read once (M.lane, M.job), changed
 -- in memory, and written by M.flush(), which every script that changes something calls last. Fields that are 0
 -- or empty are not stored.
 --
@@ -31,10 +31,10 @@
 --
 -- Lines "-- part" and "-- late" are for tools/scripts.sh: late functions of M are defined when they are asked for.
 local P, call, A, LATE, LATE_OF = KEYS[1], redis.call, {}, {}, {}
-for i = 5, #ARGV do
+for i = 5, #ARGV - 1 do
     A[i - 4] = ARGV[i]
 end
-local CALL, NODE = ARGV[3], ARGV[4]
+local CALL, NODE, NAME = ARGV[3], ARGV[4], ARGV[#ARGV]
 -- Long texts of a lease are not kept with the answer, false stands for them: the job has them.
 local TEXT, CURSOR, KNOWN = 4, 18, 19
 local function whole(lease)
@@ -99,9 +99,9 @@ local function I(n)
     return TEXTS[n]
 end
 
--- Behind the seed, which M.delay takes.
-local RETRY_BASE, RETRY_CAP, LANE_ACTIVE, LANE_EMIT, LANE_BURST, RETRY_FLOOR, RETRY_PERCENT, ACTIVE_MAX, LEASE, ATTEMPT,
-    READY_MAX, LANES_MAX, FAIL_MAX, CRASH_MAX, THROTTLE_MAX = struct.unpack('>' .. string.rep('i8', 15), ARGV[2], 17)
+-- Behind the seed and what M.delay takes; between them what M.retry_at does.
+local LANE_ACTIVE, LANE_EMIT, LANE_BURST = struct.unpack('>i8i8i8', ARGV[2], 33)
+local ACTIVE_MAX, LEASE, ATTEMPT, READY_MAX, LANES_MAX, FAIL_MAX, CRASH_MAX, THROTTLE_MAX = struct.unpack('>i8i8i8i8i8i8i8i8', ARGV[2], 73)
 
 -- Replies: the first is one of these, the last what ended, by outcome, the newest event, and whose that is when it is this
 -- script's.

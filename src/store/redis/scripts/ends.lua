@@ -88,7 +88,8 @@ end
 -- Before the n-th try of its kind; hint: the server's own time; asks: what the job asks for, base, cap and factor, or nothing.
 function M.delay(id, n, hint, asks)
     n = min(n, 64)
-    local d, cap, factor, seed = RETRY_BASE, RETRY_CAP, 2, {struct.unpack('>i8i8', ARGV[2])}
+    local high, low, d, cap = struct.unpack('>i8i8i8i8', ARGV[2])
+    local factor, seed = 2, {high, low}
     if asks and asks ~= '' then
         d, cap, factor = string.match(asks, '^(%d+) (%d+) (%d+)$')
         d, cap, factor = N(d), N(cap), N(factor)
@@ -226,7 +227,8 @@ function M.retry_at(l)
             retries = retries + N(n)
         end
     end
-    if N(counts[#counts]) == 0 or retries < RETRY_FLOOR + floor(starts * RETRY_PERCENT / 100) then
+    local least, percent = struct.unpack('>i8i8', ARGV[2], 57)
+    if N(counts[#counts]) == 0 or retries < least + floor(starts * percent / 100) then
         return now
     end
     return (slice + 1) * SLICE
