@@ -6,7 +6,8 @@
 # Scripts with the same first line are one text, which does what the call names (NAME in common.lua): Redis keeps each text
 # compiled, and what Lua keeps it looks through again and again while it clears away what calls leave. With a text for each of them
 # that took a third of the time of a call. Only those that name a part that is defined at each call (it has no line "-- late") are a
-# text of their own.
+# text of their own. Lua takes no function with more than 60 names of those around it, and says so when a text is loaded; what few
+# functions use belongs into M, or to where it is used.
 #
 # Redis runs all of a script's text at each call, so what only defines things has to be cheap:
 #  - a line "-- part" begins a function of its own, and so does each file: for a function that is defined in it, what stands
