@@ -191,6 +191,7 @@ err spooling_take_batch(struct spooling *s, const struct batch_args *batch,
                         struct batch_reply *out, struct fault *f)
 {
     struct taking t = {.batch = batch, .arena = a};
+    *out = (struct batch_reply){0};
     err e = asked_batch_new(batch, f);
     if (!e)
         e = find(s, batch, SPOOL_ALL, now, a, out, f);

@@ -33,8 +33,9 @@ enum {
     CHECK_MS = 600000, /* for one table of a large file, on a slow disk */
     CHECK_REST_MS = 50,
     CHECK_AGAIN_MS = 2000, /* after it made way */
-    SAME_MS = 50,          /* clocks that differ by no more are one */
-    STEP_MS = 1000,        /* a clock that moved so much by itself was set */
+    UNSURE_MOST = 256,
+    SAME_MS = 50,   /* clocks that differ by no more are one */
+    STEP_MS = 1000, /* a clock that moved so much by itself was set */
 };
 
 struct ops {
@@ -77,6 +78,9 @@ struct store_thread {
     int64_t last_event;
     struct store_trouble trouble;
     struct fault away; /* why the store could not be asked the last time; no code: it could */
+    /* Requests for a part of a batch that the queue perhaps has: the last ones, of the thread. */
+    uint64_t unsure[UNSURE_MOST];
+    size_t unsure_next;
     struct fault
         unkept; /* why it could not keep what jobs bring when that was looked at last; of the thread */
 };
@@ -231,15 +235,35 @@ static bool waits_here(struct store_thread *t, struct store_op *op, wall now)
     return true;
 }
 
-/* The queue could not. Not one that it perhaps has (E_STORE) without the jobs that it refused: who orders that way would be answered for
- * all of them, and handing it over would find it there. */
-static bool may_be_taken_here(const struct store_thread *t, const struct store_op *op)
+static bool was_unsure(const struct store_thread *t, uint64_t request)
 {
-    bool in_part = op->verb == STORE_BATCH_CREATE && op->in.batch_create->partial;
-    return t->spooling &&
-           (op->result == E_BUSY || op->result == E_DISK_FULL ||
-            (op->result == E_STORE && !in_part)) &&
-           store_is_away(t->store);
+    for (size_t i = 0; i < UNSURE_MOST; i++)
+        if (t->unsure[i] == request)
+            return true;
+    return false;
+}
+
+/* Not an order of a part of a batch that the queue perhaps has (E_STORE) without the jobs that it refused: who orders that way would be
+ * answered for all of them, and handing it over would find it there. Nor when the same request comes again: the queue knows it. */
+static bool is_perhaps_there(struct store_thread *t, const struct store_op *op)
+{
+    const struct batch_args *batch = op->in.batch_create;
+    if (op->verb != STORE_BATCH_CREATE || !batch->partial)
+        return false;
+    uint64_t request = span_hash(batch->idempotency_key, span_hash(batch->tenant, 1));
+    if (batch->idempotency_key.n && was_unsure(t, request))
+        return true;
+    if (op->result == E_STORE)
+        t->unsure[t->unsure_next++ % UNSURE_MOST] = request;
+    return op->result == E_STORE;
+}
+
+/* The queue could not. */
+static bool may_be_taken_here(struct store_thread *t, const struct store_op *op)
+{
+    bool away = (op->result == E_BUSY || op->result == E_STORE || op->result == E_DISK_FULL) &&
+                store_is_away(t->store);
+    return t->spooling && away && !is_perhaps_there(t, op);
 }
 
 /* Takes it when the queue cannot. */

@@ -367,6 +367,7 @@ static void a_batch_that_the_queue_perhaps_has_in_part_is_not_taken_here(void **
     for (int i = 0; i < 2; i++)
         assert_int_equal(state_at(jobs[i].id.p), JOB_READY);
     struct store_op partial = create_op(jobs, &batch), again = partial;
+    const char *first = batch.id.p;
     batch.partial = true;
     jobs[0].unique_key = live.unique_key;
     jobs[0].on_conflict = UNIQUE_REJECT;
@@ -375,10 +376,17 @@ static void a_batch_that_the_queue_perhaps_has_in_part_is_not_taken_here(void **
     assert_non_null(strstr(partial.fault.words, "perhaps it was done"));
     assert_int_equal(between.scripts, 2);
     assert_int_equal(store_thread_spool(thread).waiting, 0);
+    /* Nor when the client asks again, as a service does, under an id of its own, and nothing is sent any more. */
+    redis_end(redis(), SIGKILL);
+    batch.id = span_of(made_id("bat"));
+    assert_true(ask(&again) != E_OK);
+    assert_int_equal(store_thread_spool(thread).waiting, 0);
+    redis_start(redis());
     joined();
+    again = (struct store_op){.verb = STORE_BATCH_CREATE, .in.batch_create = &batch};
     assert_int_equal(ask(&again), E_OK); /* it was, and who asks again hears so */
     assert_true(again.out.batch.replayed);
-    assert_string_equal(again.out.batch.id, batch.id.p);
+    assert_string_equal(again.out.batch.id, first);
     struct store_op refused = {.verb = STORE_JOB, .in.job.id = jobs[0].id};
     assert_int_equal(ask(&refused), E_NOT_FOUND);
     assert_int_equal(state_at(jobs[1].id.p), JOB_READY);

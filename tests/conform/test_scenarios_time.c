@@ -413,7 +413,9 @@ static void a_result_of_the_unique_key_will_do_when_it_is_young_enough(void **st
     /* A moment later it is too old, also the one that was handed on just now. */
     w->now += 1;
     struct accept_args late = fresh_order(HOUR);
-    assert_int_equal(accept_args(&late).state, JOB_READY);
+    reply = accept_args(&late);
+    assert_int_equal(reply.state, JOB_READY);
+    assert_int_equal(reply.source, SOURCE_OWN);
     l = start_next();
     assert_string_equal(l.id, late.id.p);
     /* What fails is no result; the older one is asked about again. */

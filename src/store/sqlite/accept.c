@@ -124,7 +124,7 @@ static err decide_fresh(struct store *s, struct accepting *t, wall now, struct f
                                        .age_ms = now.ms - db_int(q, 1)};
         t->from = db_int(q, 0);
         t->answered = unique_reuse(&answer, a->fresh_within_ms, -1) != UNIQUE_WORK;
-        t->source = SOURCE_CACHE;
+        t->source = t->answered ? SOURCE_CACHE : SOURCE_OWN;
     }
     db_end(q);
     return e == E_END ? E_OK : e;
@@ -155,7 +155,9 @@ static err decide_reuse(struct store *s, struct accepting *t, wall now, struct f
             unique_reuse(&answer, a->max_age_ms > 0 ? a->max_age_ms : -1,
                          a->stale_if_error_ms > 0 ? a->stale_if_error_ms : -1);
         t->answered = reuse != UNIQUE_WORK;
-        t->source = reuse == UNIQUE_STALE ? SOURCE_STALE : SOURCE_CACHE;
+        t->source = reuse == UNIQUE_WORK    ? SOURCE_OWN
+                    : reuse == UNIQUE_STALE ? SOURCE_STALE
+                                            : SOURCE_CACHE;
     }
     if (t->answered || !a->coalesce || a->after)
         return E_OK;

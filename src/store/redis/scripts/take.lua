@@ -15,10 +15,13 @@ local function live_of(tenant, unique, blocked)
 end
 -- Of who read it: the one who has it since did not make it younger.
 local function latest_answer(index)
-    local top = call('ZREVRANGE', index, 0, 0)[1]
-    local j = top and M.job(top)
-    j = j and j.sf ~= '' and M.job(j.sf) or j
-    return j and j.st == SUCCEEDED and j or nil
+    for _, id in ipairs(call('ZREVRANGE', index, 0, 3)) do -- a node of an earlier version deletes jobs and leaves them here
+        local j = M.job(id)
+        j = j and j.sf ~= '' and M.job(j.sf) or j
+        if j and j.st == SUCCEEDED then
+            return j
+        end
+    end
 end
 -- A result of its unique key, of a job that reads the same kind of records.
 local function fresh_of(a)
@@ -123,7 +126,8 @@ function M.plan(a)
         end
     end
 
-    plan.answer, plan.source = not plan.leader and fresh_of(a) or nil, 2
+    plan.answer = not plan.leader and fresh_of(a) or nil
+    plan.source = plan.answer and 2 or nil
     if work ~= '' and not plan.leader and not plan.answer then
         local fresh, stale = N(a[25]), N(a[26])
         local from = (fresh > 0 or stale > 0) and latest_answer(P .. 'wa:' .. work)
