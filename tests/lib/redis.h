@@ -86,12 +86,17 @@ static inline void redis_signal(struct redis_server *r, int signal)
     kill(r->pid, signal);
 }
 
+/* It refuses to end, and forgets that it was asked to, while it writes its first append-only file, as one does that has just become a
+ * primary: so it is asked until it has ended. */
 static inline void redis_end(struct redis_server *r, int signal)
 {
-    if (r->pid > 0) {
-        kill(r->pid, SIGCONT);
-        kill(r->pid, signal);
-        waitpid(r->pid, NULL, 0);
+    const struct timespec nap = {.tv_nsec = 5000000};
+    for (int i = 0; r->pid > 0 && (i == 0 || waitpid(r->pid, NULL, WNOHANG) == 0); i++) {
+        if (i % 20 == 0) {
+            kill(r->pid, SIGCONT);
+            kill(r->pid, signal);
+        }
+        nanosleep(&nap, NULL);
     }
     r->pid = 0;
 }
