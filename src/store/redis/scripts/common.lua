@@ -165,10 +165,11 @@ local function copy(r)
 end
 
 -- cm, here and of a lane: jobs of batches that are to come, and count as waiting, as a version before bwait counted them (batch_pieces.lua).
+-- cs, cw: when the server's clock was last set back, and what is still to be looked over for that (reap.lua).
 -- le: epoch that the last loss began, lf: the server that lost it, both by a version that knows le; ll, la: the same and its time, when events were lost.
 local META = fields_of({
-    epoch = 0, seq = 0, lanes = 0, ev = 0, mode = 0, tvt = 0, amax = 0, reaped = 0, kept = 0, hw = 0, le = 0, ll = 0, la = 0, mv = 0, cm = 0,
-    id = '', lost = '', lf = ''
+    epoch = 0, seq = 0, lanes = 0, ev = 0, mode = 0, tvt = 0, amax = 0, reaped = 0, kept = 0, hw = 0, le = 0, ll = 0, la = 0, mv = 0, cm = 0, cs = 0,
+    id = '', lost = '', lf = '', cw = ''
 })
 local meta, _, meta_before = read(P .. 'meta', META)
 -- A store that is moved, or was, is touched by nobody but who moves it, which has no name: transfer_holds() (store/transfer.h).
@@ -181,12 +182,15 @@ end
 
 -- ---- time ----
 
--- Small steps back are not seen; after a large one the mark was wrong, and is given up (queue.md §11).
+-- Small steps back are not seen; after a large one the mark was wrong, and is given up (queue.md §11): M.flush() says so, and
+-- reap.lua looks over what was to last until a time of the clock that was wrong.
 local function server_time()
     local t = call('TIME')
     local ms = N(t[1]) * 1000 + floor(N(t[2]) / 1000)
     if meta.hw > ms and meta.hw - ms <= 2000 then
         return meta.hw
+    elseif meta.hw > ms then
+        M.stepped, meta.cs, meta.cw, meta.la = meta.hw - ms, ms, 'leases', min(meta.la, ms)
     end
     meta.hw = ms
     return ms
@@ -676,14 +680,19 @@ function M.settings(l)
 end
 -- Starts that were lost had used up the rate: after a loss nothing is saved.
 local lost_at = meta.la > 0 and meta.la <= now and meta.la or -INF
+-- So much is never owed but by a clock that was ahead, and was set back since: then a burst is, from that moment on.
+local function owed(tat, emit, burst)
+    local most = max(burst, 1) * emit
+    return meta.cs > 0 and meta.cs <= now and tat > now + most and meta.cs + most or tat
+end
 local function start_at(tat, emit, burst)
     if emit <= 0 then
         return 0
     end
-    return max(tat - (max(burst, 1) - 1) * emit, lost_at + emit)
+    return max(owed(tat, emit, burst) - (max(burst, 1) - 1) * emit, lost_at + emit)
 end
 local function next_tat(tat, emit, burst)
-    return emit > 0 and max(tat, now, lost_at + max(burst, 1) * emit) + emit or tat
+    return emit > 0 and max(owed(tat, emit, burst), now, lost_at + max(burst, 1) * emit) + emit or tat
 end
 -- Until all whose lease was lost have heard of it, or have given up by themselves, nothing starts: limits hold for them too.
 local rests_until = max(lost_at + LEASE, 0)
@@ -952,6 +961,10 @@ function M.behind(f)
     behind[#behind + 1] = f
 end
 function M.flush()
+    if M.stepped then
+        M.event(nil, 'queue.clock', '{"back_ms":' .. I(M.stepped) .. '}')
+        M.stepped = nil
+    end
     write_all()
     while #behind > 0 do
         local some = behind

@@ -196,6 +196,10 @@ function M.write_meter(l)
     end
     local was = call('HMGET', key, 'n', unpack(fields))
     local newest = N(was[1])
+    if meta.cs > 0 and slice <= newest - SLICES then -- by a clock that was ahead, and was set back since
+        call('DEL', key)
+        newest, was = 0, {}
+    end
     if slice > newest then
         forget_slices(key, newest, slice)
     end
