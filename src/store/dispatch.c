@@ -58,6 +58,12 @@ const struct store_loss *store_loss(const struct store *s)
     return ops_of(s)->loss ? ops_of(s)->loss(s) : &none;
 }
 
+err store_replication(struct store *s, struct store_replication *out, struct fault *f)
+{
+    *out = (struct store_replication){0};
+    return ops_of(s)->replication ? ops_of(s)->replication(s, out, f) : E_OK;
+}
+
 void store_clock_found(struct store *s, wall *out_at, wall *out_last)
 {
     *out_at = *out_last = (wall){0};

@@ -34,6 +34,15 @@ struct store_loss {
     char ids[LOSS_NAMED][32];
 };
 const struct store_loss *store_loss(const struct store *s);
+/* How far the replicas of a store of several machines are, as it says now. */
+struct store_replication {
+    char history
+        [48]; /* of its writes, until a failover; empty: it has none, as the embedded store */
+    int64_t offset;   /* bytes of it that were written so far */
+    int64_t replicas; /* that are there */
+    int64_t least;    /* the offset that the one furthest behind has said to have; of none: 0 */
+};
+MUST_USE err store_replication(struct store *s, struct store_replication *out, struct fault *f);
 /* Of jobs that the last group accepted. Not confirmed: it took too long, nobody knows. */
 enum durability store_durability(const struct store *s, bool *out_confirmed);
 

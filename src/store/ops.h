@@ -375,6 +375,8 @@ struct store_ops {
     err (*keeps)(struct store *s, struct fault *f);          /* likewise; NULL: always */
     const struct store_loss *(*loss)(const struct store *s); /* likewise; NULL: none */
     struct span (*id)(const struct store *s);                /* likewise; NULL: it has none */
+    err (*replication)(struct store *s, struct store_replication *out,
+                       struct fault *f); /* likewise; NULL: it has none */
     /* Of together.h; NULL: one by one costs it nothing. */
     void (*together)(struct store *s, struct store_op **ops, size_t n, wall now);
     /* Of clock.h; NULL: it has a clock of its own. */

@@ -21,6 +21,7 @@ enum {
     REFUSED =
         50, /* in a row, a large batch as several: what is behind them is offered in the next call */
     PASS_MS = 1000,
+    GONE_MS = 3600000, /* a replica that is away for so long is taken to be gone */
 };
 enum state { WAITING, KEPT_ON, SET_ASIDE, STUCK };
 
@@ -478,15 +479,66 @@ static void look_for_loss(struct spooling *s, const struct store *queue)
     s->losses = count;
 }
 
-/* What was handed over before the round before this one goes: nothing was heard of a loss since. */
-static err settle(struct spooling *s, struct fault *f)
+/* Whether each replica has what the queue had then. One that was there may be the next primary, also when it is away. */
+static bool replicas_have(const struct store_replication *had,
+                          const struct store_replication *is, bool gone)
 {
-    if (s->again_due || mono_left(mono_add(s->began, KEEP_MS), s->clock()) > 0)
+    if (!is->replicas)
+        return !had->replicas || gone;
+    return is->least >= had->offset;
+}
+
+static void say_behind(struct spooling *s, bool behind, const struct store_replication *is)
+{
+    if (behind && !s->behind)
+        log_warn(
+            "spool.replicas", F_N("replicas", is->replicas),
+            F_N("bytes_behind", s->had.offset - is->least),
+            F_C("do",
+                "copies of what this node accepted are kept until the replicas of the Redis have it"));
+    s->behind = behind;
+}
+
+/* What was handed over in rounds before this one is where a failover does not lose it. */
+static err look_at_replicas(struct spooling *s, struct store *queue, bool *out_safe,
+                            struct fault *f)
+{
+    struct store_replication is;
+    bool over = mono_past(mono_add(s->began, KEEP_MS), s->clock());
+    bool asked = !mono_past(mono_add(s->asked, PASS_MS), s->clock());
+    *out_safe = false;
+    if (asked || (s->had.history[0] && !over))
         return E_OK;
-    err e = spool_settle(s->spool, s->round, f);
+    s->asked = s->clock();
+    err e = store_replication(queue, &is, f);
+    if (e)
+        return e;
+    if (strcmp(is.history, s->had.history) != 0) { /* or not known yet */
+        s->had = is;
+        s->began = is.history[0] ? s->clock() : s->began;
+    } else {
+        bool gone = mono_past(mono_add(s->began, GONE_MS), s->clock());
+        *out_safe = over && replicas_have(&s->had, &is, gone);
+        say_behind(s, over && !*out_safe, &is);
+    }
+    *out_safe = *out_safe || (over && !is.history[0]);
+    return E_OK;
+}
+
+/* What was handed over before the round before this one goes: nothing was heard of a loss since. */
+static err settle(struct spooling *s, struct store *queue, struct fault *f)
+{
+    bool safe;
+    if (s->again_due)
+        return E_OK;
+    err e = look_at_replicas(s, queue, &safe, f);
+    if (e || !safe)
+        return e;
+    e = spool_settle(s->spool, s->round, f);
     err synced = spool_sync(s->spool, f);
     s->round++;
     s->began = s->clock();
+    s->had = (struct store_replication){0};
     return e ? e : synced;
 }
 
@@ -560,7 +612,7 @@ err spooling_hand_over(struct spooling *s, struct store *queue, wall now, bool *
     err noted = note_handed_over(s, now, &trouble);
     look_for_loss(s, queue);
     if (!noted)
-        noted = settle(s, &trouble);
+        noted = settle(s, queue, &trouble);
     own = own ? own : noted;
     say_trouble(s, own, &trouble);
     if (e || !own)

@@ -3,8 +3,8 @@
  *
  * A job or a batch that was taken has its id and is on this node's disk. The queue gets it under that id, a batch whole, so that handing it over
  * again makes no second one, and keeps it whatever its modes and limits say meanwhile: it was accepted. What was
- * handed over stays in the journal for a minute at least, if no job that waits needs its room, and is handed over anew when the
- * queue lost its last moments. What the queue does not take, though it is there, is passed over and offered again. */
+ * handed over stays in the journal for a minute at least, and until the replicas of the queue have it, if no job that waits needs its
+ * room, and is handed over anew when the queue lost its last moments. What the queue does not take, though it is there, is passed over and offered again. */
 #pragma once
 
 #include "store/batches.h"

@@ -26,9 +26,13 @@ struct spooling {
     struct arena *of_batch; /* of the batch at hand */
     int64_t round;          /* of KEEP_MS */
     mono began;             /* it */
-    char queue[64];         /* which one was used last; empty: none yet */
-    int64_t losses;         /* of the queue, that were seen */
-    bool again_due;         /* since the last one that was not noted yet */
+    struct store_replication
+        had;        /* by the queue when it began, or soon after; history empty: not known */
+    mono asked;     /* how far its replicas are, the last time */
+    bool behind;    /* it was said that they are not as far */
+    char queue[64]; /* which one was used last; empty: none yet */
+    int64_t losses; /* of the queue, that were seen */
+    bool again_due; /* since the last one that was not noted yet */
     bool pass_due;
     mono passed; /* the last time that was looked for what has been done with */
     struct line lines[SPOOL_KINDS];

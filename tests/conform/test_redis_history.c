@@ -414,6 +414,117 @@ static void a_lost_session_is_noticed(void **state)
     noticed_without_an_event(a_session_is_lost);
 }
 
+/* ---- copies are kept until the replicas have it ---- */
+
+static int64_t passed_ms;
+static mono clock_that_runs_ahead(void)
+{
+    return mono_add(clock_mono(), passed_ms);
+}
+
+static int64_t copies_after(struct spooling *spool, int64_t ms)
+{
+    bool more;
+    passed_ms += ms;
+    assert_int_equal(spooling_hand_over(spool, w->s, now(), &more, &w->f), E_OK);
+    return spooling_state(spool).handed_over;
+}
+
+/* A job of which there is a copy, and which the queue has; two rounds of the spool passed. */
+static struct spooling *spool_with_a_copy(const char **out_id)
+{
+    struct spooling *spool;
+    struct spooling_config config = {
+        .state_dir = primary.dir, .most = 100, .always = true, .clock = clock_that_runs_ahead};
+    assert_int_equal(spooling_open(&spool, &config, &w->f), E_OK);
+    assert_int_equal(copies_after(spool, 1000), 0);
+    struct accept_args args = job_args(new_id(), "x/normal");
+    accept_args(&args);
+    spooling_keep(spool, &args, now());
+    assert_int_equal(spooling_sync(spool, &w->f), E_OK);
+    *out_id = args.id.p;
+    return spool;
+}
+
+static bool replicas_are(int64_t n)
+{
+    struct store_replication is;
+    assert_int_equal(store_replication(w->s, &is, &w->f), E_OK);
+    return is.replicas == n;
+}
+
+static void
+a_copy_stays_as_long_as_a_replica_is_behind_and_comes_in_after_a_failover(void **state)
+{
+    (void)state;
+    const char *id;
+    while (!replicas_are(1)) /* it is heard of */
+        redis_nap();
+    copied();
+    kill(copy.pid, SIGSTOP); /* it is there, and takes nothing any more */
+    struct spooling *spool = spool_with_a_copy(&id);
+    for (int round = 0; round < 5; round++)
+        assert_int_equal(copies_after(spool, 61000), 1);
+    redis_end(&copy, SIGKILL); /* with what it was sent and did not take */
+    copy.options[0] = NULL;
+    redis_start(&copy);
+    fail_over();
+    noticed(w->s);
+    assert_false(exists(id));
+    assert_int_equal(copies_after(spool, 1000), 1); /* handed over anew */
+    assert_int_equal(state_of(id), JOB_READY);
+    spooling_close(&spool);
+}
+
+static void a_copy_goes_when_the_replicas_have_it(void **state)
+{
+    (void)state;
+    const char *id;
+    while (!replicas_are(1))
+        redis_nap();
+    struct spooling *spool = spool_with_a_copy(&id);
+    assert_int_equal(copies_after(spool, 30000), 1);
+    while (copies_after(spool, 2000) == 1) /* what a replica has it says each second */
+        redis_nap();
+    assert_int_equal(state_of(id), JOB_READY);
+    spooling_close(&spool);
+}
+
+static void a_copy_stays_for_an_hour_when_the_last_replica_is_gone(void **state)
+{
+    (void)state;
+    const char *id;
+    while (!replicas_are(1))
+        redis_nap();
+    struct spooling *spool = spool_with_a_copy(&id);
+    assert_int_equal(copies_after(spool, 1000), 1);
+    redis_end(&copy, SIGKILL);
+    while (!replicas_are(0))
+        redis_nap();
+    for (int minute = 0; minute < 50; minute++)
+        assert_int_equal(copies_after(spool, 61000), 1);
+    assert_int_equal(copies_after(spool, 600000),
+                     1); /* the round before ends: there were replicas */
+    assert_int_equal(copies_after(spool, 61000), 1);
+    assert_int_equal(copies_after(spool, 61000), 0);
+    spooling_close(&spool);
+}
+
+static void without_replicas_a_copy_stays_for_a_minute_at_least(void **state)
+{
+    (void)state;
+    const char *id;
+    redis_end(&copy, SIGKILL);
+    while (!replicas_are(0))
+        redis_nap();
+    struct spooling *spool = spool_with_a_copy(&id);
+    assert_int_equal(copies_after(spool, 59000), 1);
+    assert_int_equal(copies_after(spool, 61000), 1);
+    assert_int_equal(copies_after(spool, 61000), 1);
+    assert_int_equal(copies_after(spool, 61000), 0);
+    spooling_close(&spool);
+}
+
 static void s66_with_a_spool_no_job_is_lost_and_none_is_doubled(void **state)
 {
     (void)state;
@@ -744,6 +855,10 @@ int main(void)
         H(a_lost_beat_of_a_node_is_noticed),
         H(a_lost_session_is_noticed),
         H(s66_with_a_spool_no_job_is_lost_and_none_is_doubled),
+        H(a_copy_stays_as_long_as_a_replica_is_behind_and_comes_in_after_a_failover),
+        H(a_copy_goes_when_the_replicas_have_it),
+        H(a_copy_stays_for_an_hour_when_the_last_replica_is_gone),
+        H(without_replicas_a_copy_stays_for_a_minute_at_least),
         H(with_a_spool_no_batch_is_lost_and_none_is_doubled),
         H(several_nodes_notice_one_loss_and_the_epoch_rises_once),
         H(what_an_earlier_version_found_first_is_a_loss_all_the_same),

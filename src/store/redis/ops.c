@@ -10,5 +10,6 @@ const struct store_ops redis_ops = {.name = "redis",
                                     .keeps = redis_keeps,
                                     .id = redis_id,
                                     .loss = redis_loss,
+                                    .replication = redis_replication,
                                     .together = redis_together,
                                     STORE_OPERATIONS(OPERATION)};

@@ -73,6 +73,44 @@ err preflight_read(struct link *l, struct arena *a, struct preflight_facts *out,
     return E_OK;
 }
 
+/* "slave0:ip=127.0.0.1,port=6380,state=online,offset=1204,lag=0"; one that is sent everything anew has 0. */
+static void note_replica(struct store_replication *is, struct span value)
+{
+    struct span part;
+    int64_t offset = 0;
+    while (span_next(&value, ',', &part))
+        if (span_starts(part, SPAN("offset=")))
+            (void)!span_int(span_cut(part, 7, part.n), &offset);
+    is->least = is->replicas++ && is->least < offset ? is->least : offset;
+}
+
+err preflight_replication(struct link *l, struct arena *a, struct store_replication *out,
+                          struct fault *f)
+{
+    struct store_replication is = {0};
+    struct reply r;
+    struct span line;
+    err e = link_say(l, a, &r, f, "INFO", "replication", (char *)NULL);
+    if (e)
+        return e;
+    while (span_next(&r.text, '\n', &line)) {
+        size_t colon = span_find_char(line, ':');
+        struct span name = span_cut(line, 0, colon),
+                    value = span_trim(span_cut(line, colon + 1, line.n));
+        if (span_is(name, "master_replid"))
+            span_copy(value, is.history, sizeof is.history);
+        else if (span_is(name, "master_repl_offset"))
+            (void)!span_int(value, &is.offset);
+        else if (span_starts(name, SPAN("slave")) && span_starts(value, SPAN("ip=")))
+            note_replica(&is, value);
+    }
+    if (!is.history[0])
+        return fail(f, E_STORE,
+                    "Redis does not say how far its replicas are (INFO replication)");
+    *out = is;
+    return E_OK;
+}
+
 /* ---- judging ---- */
 
 size_t preflight_judge(const struct preflight_facts *facts, enum durability wanted,

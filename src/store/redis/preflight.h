@@ -21,6 +21,10 @@ struct preflight_facts {
 MUST_USE err preflight_read(struct link *l, struct arena *a, struct preflight_facts *out,
                             struct fault *f);
 
+/* E_STORE also when it does not say. */
+MUST_USE err preflight_replication(struct link *l, struct arena *a,
+                                   struct store_replication *out, struct fault *f);
+
 /* What is wrong with it, the worst first, for a service that promises `wanted`. */
 size_t preflight_judge(const struct preflight_facts *facts, enum durability wanted,
                        struct preflight_finding out[PREFLIGHT_MOST]);

@@ -43,6 +43,7 @@ MUST_USE err redis_keeps(struct store *s, struct fault *f);
 /* Of the server that is asked now, as far as it was looked at: redis_idle() looks. */
 const struct preflight_facts *redis_facts(const struct store *s);
 enum durability redis_durability(const struct store *s, bool *out_confirmed);
+MUST_USE err redis_replication(struct store *s, struct store_replication *out, struct fault *f);
 #define OPERATION(result, name, parameters, arguments) result redis_##name parameters;
 STORE_OPERATIONS(OPERATION)
 #undef OPERATION

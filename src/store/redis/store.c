@@ -413,6 +413,12 @@ enum durability redis_durability(const struct store *s, bool *out_confirmed)
     return always ? DURABILITY_FSYNC : s->config.durability.wanted;
 }
 
+err redis_replication(struct store *s, struct store_replication *out, struct fault *f)
+{
+    store_fresh(s);
+    return preflight_replication(s->link, s->own, out, f);
+}
+
 const struct preflight_facts *redis_facts(const struct store *s)
 {
     return &s->config.facts;
