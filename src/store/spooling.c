@@ -499,46 +499,45 @@ static void say_behind(struct spooling *s, bool behind, const struct store_repli
     s->behind = behind;
 }
 
-/* What was handed over in rounds before this one is where a failover does not lose it. */
+/* Whether what was handed over in rounds before this one is where a failover does not lose it; *out_is: what the queue says now,
+ * which is no less than it had when the next round begins. */
 static err look_at_replicas(struct spooling *s, struct store *queue, bool *out_safe,
-                            struct fault *f)
+                            struct store_replication *out_is, struct fault *f)
 {
-    struct store_replication is;
     bool over = mono_past(mono_add(s->began, KEEP_MS), s->clock());
-    bool asked = !mono_past(mono_add(s->asked, PASS_MS), s->clock());
+    bool gone = mono_past(mono_add(s->began, GONE_MS), s->clock());
     *out_safe = false;
-    if (asked || (s->had.history[0] && !over))
+    if (!mono_past(mono_add(s->asked, PASS_MS), s->clock()) || (s->had.history[0] && !over))
         return E_OK;
     s->asked = s->clock();
-    err e = store_replication(queue, &is, f);
+    err e = store_replication(queue, out_is, f);
     if (e)
-        return e;
-    if (strcmp(is.history, s->had.history) != 0) { /* or not known yet */
-        s->had = is;
-        s->began = is.history[0] ? s->clock() : s->began;
-    } else {
-        bool gone = mono_past(mono_add(s->began, GONE_MS), s->clock());
-        *out_safe = over && replicas_have(&s->had, &is, gone);
-        say_behind(s, over && !*out_safe, &is);
+        return store_is_away(queue) ? E_OK : e;
+    if (strcmp(out_is->history, s->had.history) != 0) { /* or not known yet */
+        s->had = *out_is;
+        s->began = s->clock();
+        return E_OK;
     }
-    *out_safe = *out_safe || (over && !is.history[0]);
+    *out_safe = over && replicas_have(&s->had, out_is, gone);
+    say_behind(s, over && !*out_safe, out_is);
     return E_OK;
 }
 
-/* What was handed over before the round before this one goes: nothing was heard of a loss since. */
+/* What was handed over before the round before this one goes: nothing was heard of a loss since, and the replicas have it. */
 static err settle(struct spooling *s, struct store *queue, struct fault *f)
 {
+    struct store_replication is;
     bool safe;
     if (s->again_due)
         return E_OK;
-    err e = look_at_replicas(s, queue, &safe, f);
+    err e = look_at_replicas(s, queue, &safe, &is, f);
     if (e || !safe)
         return e;
     e = spool_settle(s->spool, s->round, f);
     err synced = spool_sync(s->spool, f);
     s->round++;
     s->began = s->clock();
-    s->had = (struct store_replication){0};
+    s->had = is;
     return e ? e : synced;
 }
 
