@@ -122,6 +122,16 @@ static void put_settings(struct json_w *w, const char *key, const struct lane_se
     json_close(w);
 }
 
+static void put_pace(struct json_w *w, const struct lane_view *lane)
+{
+    json_key(w, "pace");
+    json_open(w);
+    json_kv_int(w, "percent", limit_pace_percent(&lane->pace));
+    json_kv_int(w, "every_ms", limit_paced(lane->settings.emit_ms, &lane->pace));
+    view_time(w, "clean_since", lane->pace.since_ms <= lane->at_ms ? lane->pace.since_ms : 0);
+    json_close(w);
+}
+
 static void put_waiting(struct json_w *w, const struct lane_view *lane)
 {
     json_key(w, "waiting_for");
@@ -204,6 +214,7 @@ void view_lane(struct json_w *w, const struct lane_view *lane)
     json_close(w);
     put_settings(w, "settings", &lane->settings);
     put_settings(w, "own", &lane->own);
+    put_pace(w, lane);
     json_key(w, "links");
     json_open(w);
     put_link(w, "self", "/v1/queues/", lane->name);
@@ -299,14 +310,19 @@ static void put_running(struct json_w *w, struct span name, const struct lane_bo
 static void put_effective_rate(struct json_w *w, const struct lane_bounds *b)
 {
     const struct lane_settings *lane = &b->lane.settings;
-    bool site = b->site.emit_ms > lane->emit_ms;
-    int64_t every = site ? b->site.emit_ms : lane->emit_ms;
+    int64_t own = limit_paced(lane->emit_ms, &b->lane.pace),
+            percent = limit_pace_percent(&b->lane.pace);
+    bool site = b->site.emit_ms > own;
+    int64_t every = site ? b->site.emit_ms : own;
     struct buf why = BUF(SENTENCE_MAX);
     if (every == 0)
         buf_add_text(&why, "neither the queue nor its site has a rate");
     else
         buf_fmt(&why, "one start in %lld ms: the rate of the %s is the slower one",
                 (long long)every, site ? "site, which all its queues share," : "queue");
+    if (percent < LIMIT_PACE_ALL)
+        buf_fmt(&why, "; the queue uses %lld %% of its own since the site asked to wait",
+                (long long)percent);
     json_key(w, "rate");
     json_open(w);
     json_kv_int(w, "every_ms", every);

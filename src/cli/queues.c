@@ -264,6 +264,11 @@ static void show_queue(struct cli *c, struct json queue)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         printf("%-10s %lld (own: %s)\n", rows[i].name, lanes_number(queue, rows[i].path),
                number_or_default(c, queue, rows[i].own));
+    long long percent = lanes_number(queue, "pace.percent");
+    if (percent > 0 && percent < 100)
+        printf(
+            "%-10s %lld %% of its rate, one start in %lld ms, since the site asked to wait\n",
+            "pace", percent, lanes_number(queue, "pace.every_ms"));
     printf("%-10s %s, %lld failures in a row\n", "breaker",
            cli_printable(c, lanes_text(queue, "breaker.state")),
            lanes_number(queue, "breaker.failures"));

@@ -40,6 +40,57 @@ void limit_block(struct limit *l, int64_t now_ms, int64_t wait_ms)
         l->blocked_until_ms = now_ms + wait_ms;
 }
 
+int64_t limit_pace_percent(const struct limit_pace *p)
+{
+    return p->percent ? p->percent : LIMIT_PACE_ALL;
+}
+
+static int64_t at_least(int64_t n, int64_t by) /* n / by, upwards */
+{
+    return (n + by - 1) / by;
+}
+
+int64_t limit_paced(int64_t emit_ms, const struct limit_pace *p)
+{
+    return at_least(emit_ms * LIMIT_PACE_ALL, limit_pace_percent(p));
+}
+
+bool limit_pace_down(struct limit_pace *p, const struct limit_pace_policy *policy, bool again,
+                     int64_t until_ms)
+{
+    int64_t was = limit_pace_percent(p),
+            half = was / 2 > policy->least ? was / 2 : policy->least;
+    if (policy->least <= 0 || policy->least >= LIMIT_PACE_ALL)
+        return false;
+    if (!again)
+        p->percent = half < was ? half : was;
+    if (p->percent && until_ms > p->since_ms)
+        p->since_ms = until_ms;
+    return limit_pace_percent(p) != was;
+}
+
+bool limit_pace_up(struct limit_pace *p, const struct limit_pace_policy *policy, int64_t now_ms)
+{
+    int64_t clean = policy->clean_ms > 0 ? policy->clean_ms : 1;
+    int64_t steps = p->percent && now_ms > p->since_ms ? (now_ms - p->since_ms) / clean : 0;
+    if (steps == 0)
+        return false;
+    p->since_ms += steps * clean;
+    p->percent = steps < LIMIT_PACE_ALL ? p->percent + steps * LIMIT_PACE_STEP : LIMIT_PACE_ALL;
+    if (p->percent >= LIMIT_PACE_ALL)
+        *p = (struct limit_pace){0};
+    return true;
+}
+
+int64_t limit_tat_paced(int64_t tat_ms, const struct limit_pace *was,
+                        const struct limit_pace *is, int64_t now_ms)
+{
+    if (tat_ms <= now_ms)
+        return tat_ms;
+    return now_ms +
+           at_least((tat_ms - now_ms) * limit_pace_percent(was), limit_pace_percent(is));
+}
+
 static int64_t slice_of(int64_t now_ms)
 {
     return now_ms / LIMIT_RETRY_SLICE_MS;

@@ -21,6 +21,31 @@ int64_t limit_tat_under(int64_t tat_ms, int64_t emit_ms, int64_t burst, int64_t 
 /* The server asked to wait (Retry-After, reset header): a lower bound, so a block only ever grows. */
 void limit_block(struct limit *l, int64_t now_ms, int64_t wait_ms);
 
+/* How much of its rate a key uses (queue.md §7, adaptive limits): half as much when the server asks to wait, down to a least, and a
+ * tenth of the rate more for each time after that in which it does not, up to all of it. */
+enum { LIMIT_PACE_ALL = 100, LIMIT_PACE_STEP = 10 };
+struct limit_pace_policy {
+    int64_t least;    /* percent; 0, or all: the rate stays as it is */
+    int64_t clean_ms; /* for a step up */
+};
+struct limit_pace {
+    int64_t percent;  /* 0: all */
+    int64_t since_ms; /* clean since; may lie ahead */
+};
+int64_t limit_pace_percent(const struct limit_pace *p);
+/* Of a rate as it is used; not faster. */
+int64_t limit_paced(int64_t emit_ms, const struct limit_pace *p);
+/* The server asked to wait until then. again: it had asked before, and that is not over: those that ran then are not another sign. True:
+ * the rate changed, and so must what is owed. */
+MUST_USE bool limit_pace_down(struct limit_pace *p, const struct limit_pace_policy *policy,
+                              bool again, int64_t until_ms);
+/* Likewise, when something starts. */
+MUST_USE bool limit_pace_up(struct limit_pace *p, const struct limit_pace_policy *policy,
+                            int64_t now_ms);
+/* What is owed of as many starts as before, when the rate is used otherwise than it `was`. */
+int64_t limit_tat_paced(int64_t tat_ms, const struct limit_pace *was,
+                        const struct limit_pace *is, int64_t now_ms);
+
 /* Retries of a lane: in ten minutes at most a floor, and a share of the starts; one in each slice whatever they are, so an empty
  * budget delays and never ends a job. */
 enum { LIMIT_RETRY_SLICES = 10, LIMIT_RETRY_SLICE_MS = 60000 };

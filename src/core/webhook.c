@@ -39,6 +39,7 @@ static const char *const events[] = {
     "lane.closed",
     "lane.opened",
     "lane.unblocked",
+    "lane.paced",
     "lane.*",
     "breaker.opened",
     "breaker.closed",

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/lane.h"
+#include "core/limit.h"
 #include "core/meter.h"
 #include "store/hands.h"
 
@@ -39,6 +40,7 @@ struct lane_view {
     enum lane_class class;
     /* in force; own: LANE_AS_CONFIGURED where it has none */
     struct lane_settings settings, own;
+    struct limit_pace pace;                    /* how much of its rate it uses (core/limit.h) */
     int64_t blocked, scheduled, ready, active; /* jobs */
     int64_t oldest_ready_ms;                   /* since when; 0: none is ready */
     bool paused, closed;

@@ -17,6 +17,7 @@
 #include "core/drift.h"
 #include "core/failure.h"
 #include "core/job.h"
+#include "core/limit.h"
 #include "core/retry.h"
 #include "core/unique.h"
 #include "core/usage.h"
@@ -72,6 +73,7 @@ struct store_limits { /* from settings; budgets of new jobs, lane defaults */
     int64_t fail_max, crash_max, throttle_max;
     int64_t retry_base_ms, retry_cap_ms;
     int64_t lane_max_active, lane_emit_ms, lane_burst;
+    struct limit_pace_policy pace;
     int64_t retry_floor, retry_percent; /* of a lane's starts in ten minutes: core/limit.h */
     int64_t lanes_max;                  /* 0: LANES_MAX */
     int64_t active_max;                 /* jobs at once in all lanes; 0 any number */

@@ -445,6 +445,53 @@ static int64_t pick_session(const struct model *m, int64_t pool, int64_t now)
     return best;
 }
 
+/* Rounded up: not faster than the rate that is used. */
+static int64_t share(int64_t n, int64_t of, int64_t percent)
+{
+    return n * of / percent + (n * of % percent > 0);
+}
+
+static int64_t pace_of(const struct model_lane *l)
+{
+    return l->pace ? l->pace : 100;
+}
+
+static int64_t emit_of(const struct model_lane *l)
+{
+    return share(l->emit_ms, 100, pace_of(l));
+}
+
+/* So many starts as it has saved, or owes, it has still. */
+static void set_pace(struct model_lane *l, int64_t percent, int64_t now)
+{
+    if (l->tat > now)
+        l->tat = now + share(l->tat - now, pace_of(l), percent);
+    l->pace = percent == 100 ? 0 : percent;
+}
+
+static void slow_down(const struct model_rules *r, struct model_lane *l, int64_t until,
+                      int64_t now)
+{
+    if (!l->emit_ms || !r->pace_least || r->pace_forgotten)
+        return;
+    if (l->blocked_until <= now && pace_of(l) > r->pace_least)
+        set_pace(l, larger(pace_of(l) / 2, r->pace_least), now);
+    if (l->pace)
+        l->clean_since = larger(l->clean_since, until);
+}
+
+static void speed_up(const struct model_rules *r, struct model_lane *l, int64_t now)
+{
+    int64_t percent = l->pace;
+    while (percent && percent < 100 && now - l->clean_since >= r->pace_clean_ms) {
+        l->clean_since += r->pace_clean_ms;
+        percent = smaller(percent + 10, 100);
+    }
+    if (percent != l->pace)
+        set_pace(l, percent, now);
+    l->clean_since = l->pace ? l->clean_since : 0;
+}
+
 bool model_may_start(const struct model *m, int64_t lane, int64_t now)
 {
     const struct model_lane *l = &m->lanes[lane];
@@ -457,7 +504,7 @@ bool model_may_start(const struct model *m, int64_t lane, int64_t now)
         return false;
     if (m->tenant_max[l->tenant] && active_of_tenant(m, l->tenant) >= m->tenant_max[l->tenant])
         return false;
-    if (l->emit_ms && now < l->tat - (l->burst - 1) * l->emit_ms)
+    if (l->emit_ms && now < l->tat - (l->burst - 1) * emit_of(l))
         return false;
     if (l->pool && !pick_session(m, l->pool, now))
         return false;
@@ -537,8 +584,9 @@ struct model_reply model_reserve(struct model *m, const struct model_rules *r, i
     l->pass += r->stride / l->weight;
     m->tenant_vtime = larger(m->tenant_vtime, m->tenant_pass[t]);
     m->tenant_pass[t] += r->stride / weight;
+    speed_up(r, l, now);
     if (l->emit_ms)
-        l->tat = larger(l->tat, now) + l->emit_ms;
+        l->tat = larger(l->tat, now) + emit_of(l);
     if (l->breaker == MODEL_OPEN)
         l->breaker = MODEL_HALF_OPEN;
     j->session = l->pool ? pick_session(m, l->pool, now) : 0;
@@ -775,8 +823,11 @@ struct model_reply model_finish(struct model *m, const struct model_rules *r,
         sign = MODEL_HEALTHY;
     note_sign(r, lane, sign, j->seq, now);
     enum model_state to = leave(m, r, j, ending.budget, hint, now, &wait);
-    if (ending.budget == MODEL_THROTTLE)
-        lane->blocked_until = larger(lane->blocked_until, now + (hint ? hint : wait));
+    if (ending.budget == MODEL_THROTTLE) {
+        int64_t until = now + (hint ? hint : wait);
+        slow_down(r, lane, until, now);
+        lane->blocked_until = larger(lane->blocked_until, until);
+    }
     settle(m, r, now);
     return (struct model_reply){.word = MODEL_OK, .job = l.job, .state = to};
 }

@@ -89,6 +89,7 @@ struct model_rules {
     int64_t window_ms;
     int64_t waiting_max, active_max; /* of all lanes; 0 = any number */
     int64_t hint_max_ms;
+    int64_t pace_least, pace_clean_ms; /* percent; 0 off */
     bool amnesty;
     /* Delay before the n-th try of its kind; hint_ms as given by the server. */
     int64_t (*delay)(int64_t job, int64_t n, int64_t hint_ms);
@@ -99,6 +100,7 @@ struct model_rules {
     bool throttle_is_fail;  /* the mutation: a 429 is charged to the failures */
     bool probe_forgotten; /* the mutation: a probe without verdict leaves the lane half open */
     bool prio_forgotten;  /* the mutation: what a lane says of the priority does not count */
+    bool pace_forgotten; /* the mutation: a rate stays as it is when the site asks to wait */
     bool depth_forgotten; /* the mutation: a full lane takes one more */
     bool open_counts;     /* endings that come while the breaker is open count too */
     bool trips_alike;     /* every opening is as long as the first */
@@ -143,6 +145,7 @@ struct model_lane {
     int64_t prio; /* of a job that names none, + 1; 0: 5 */
     int64_t quarantine; /* lane + 1 where its jobs go that crashed; 0 none */
     int64_t tat, blocked_until, paused, pass;
+    int64_t pace, clean_since; /* percent of its rate that it uses, 0: all */
     int64_t breaker, fails, until, trips, last_bad, window_from, window_seen, window_bad;
 };
 struct model_session {

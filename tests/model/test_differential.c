@@ -138,7 +138,7 @@ struct row {
     "n_fail,n_crash,n_throttle,n_release,n_ok,n_void,fail_base,crash_base,release_base,progressed,next_batch,have," \
     "coalesce(finished_at,0),generation,coalesce(substr(cursor,2),'0') FROM jobs ORDER BY seq"
 #define SQL_LANES                                                                              \
-    "SELECT name,lane_id,pass,tat_ms,blocked_until,br_state,br_fails,br_until,br_trips FROM lanes"
+    "SELECT name,lane_id,pass,tat_ms,blocked_until,br_state,br_fails,br_until,br_trips,iif(pace=0,100,pace),pace_since FROM lanes"
 
 static size_t read_rows(sqlite3_stmt *q, struct row *rows, size_t most)
 {
@@ -204,8 +204,10 @@ static const char look_script[] =
     "row[3]=st jobs[#jobs+1]=row end end "
     "table.sort(jobs,function(a,b) return a[1]<b[1] end) "
     "for _,name in ipairs(call('ZRANGE',P..'lanes',0,-1)) do "
-    "local v=call('HMGET',P..'l:'..name,'n','ps','ta','bu','bs','bf','bt','tr') local row={name} "
-    "for i=1,8 do row[#row+1]=N(v[i]) end lanes[#lanes+1]=row end "
+    "local v=call('HMGET',P..'l:'..name,'n','ps','ta','bu','bs','bf','bt','tr','pc') local row={name} "
+    "for i=1,8 do row[#row+1]=N(v[i]) end "
+    "local pace,since=string.match(v[9] or '100 0','^(%d+) (%d+)$') "
+    "row[10]=N(pace) row[11]=N(since) lanes[#lanes+1]=row end "
     "return {jobs,lanes,call('DBSIZE')}";
 
 /* ---- the two worlds ---- */
@@ -316,6 +318,7 @@ static const struct mutation {
     {"no amnesty after a sleep", offsetof(struct model_rules, amnesty), false},
     {"a lane's default priority does not count", offsetof(struct model_rules, prio_forgotten),
      true},
+    {"a rate stays as it is", offsetof(struct model_rules, pace_forgotten), true},
     {"a full lane takes one more", offsetof(struct model_rules, depth_forgotten), true},
     {"a 429 is charged to the failures", offsetof(struct model_rules, throttle_is_fail), true},
     {"a probe without verdict is forgotten", offsetof(struct model_rules, probe_forgotten),
@@ -338,6 +341,8 @@ static struct model_rules rules_of(const struct store_limits *l, size_t without)
     r.lease_ms = l->lease_ms;
     r.suspect_ms = l->lease_ms / 3;
     r.waiting_max = l->ready_max;
+    r.pace_least = l->pace.least;
+    r.pace_clean_ms = l->pace.clean_ms;
     r.delay = store_delay;
     for (size_t i = 0; i < DEPARTURES; i++) {
         const struct departure *d = &departures[i];
@@ -988,12 +993,14 @@ static void same_lanes(const struct world *w)
             lane++;
         assert_true(lane < LANES);
         const struct model_lane *l = &w->m.lanes[lane];
-        const int64_t values[] = {l->born,    l->pass,  l->tat,   l->blocked_until,
-                                  l->breaker, l->fails, l->until, l->trips};
+        const int64_t values[] = {
+            l->born,  l->pass,  l->tat,   l->blocked_until,        l->breaker,
+            l->fails, l->until, l->trips, l->pace ? l->pace : 100, l->clean_since};
         static const char *const names[] = {
             "place of a lane", "pass of a lane",   "tat of a lane",      "lane blocked until",
-            "breaker",         "breaker's errors", "breaker open until", "breaker's openings"};
-        for (int i = 0; i < 8; i++)
+            "breaker",         "breaker's errors", "breaker open until", "breaker's openings",
+            "pace of a lane",  "lane clean since"};
+        for (int i = 0; i < 10; i++)
             same(w, names[i], values[i], w->lanes[n].columns[i]);
     }
 }
@@ -1069,6 +1076,8 @@ static void start_episode(struct world *w, uint64_t seed, size_t without)
         .lane_burst = 1 + below(w, 3),
         .lease_ms = 3000 * (1 + below(w, 5)),
     };
+    if (below(w, 2))
+        w->limits.pace = (struct limit_pace_policy){1 + below(w, 60), 500 + below(w, 20000)};
     w->rules = rules_of(&w->limits, without);
     /* Of tenants whose turn is the same the store takes the one with the smaller hash. */
     assert_true(span_hash(span_of(tenant_names[0]), 0) >> 1 <

@@ -322,6 +322,9 @@ static void draw_limits(struct sim *s)
         .lane_burst = between(s, 1, 4),
         .lease_ms = 3000 * between(s, 1, 5),
     };
+    struct store_limits *l = &s->watch.limits;
+    if (l->fail_max % 2) /* not drawn, so that each seed is the storm that it was */
+        l->pace = (struct limit_pace_policy){5 * l->lane_burst, l->retry_cap_ms / 4};
     s->watch.site_limit = s->watch.tenant_limit = (struct watch_limit){.burst = 1};
     if (s->crowded) {
         s->watch.limits.lane_max_active = NODES * WORKERS;

@@ -170,6 +170,10 @@ static void on_start(struct watch *w, int64_t number, struct span body, int64_t 
     w->sights[SIGHT_full_lanes] += l->active == most;
     check_rate(w, &l->rate, w->limits.lane_burst, w->limits.lane_emit_ms,
                watch_lane_names[j->lane], now);
+    if (l->percent)
+        check_rate(w, &l->paced, w->limits.lane_burst,
+                   (w->limits.lane_emit_ms * 100 + l->percent - 1) / l->percent,
+                   watch_lane_names[j->lane], now);
     fair_on_start(w, number, now);
     j->fence++;
     j->state = JOB_ACTIVE;
@@ -273,12 +277,29 @@ static int64_t make_room_for(struct watch *w, struct span id)
     return number;
 }
 
+/* It uses more or less of its rate from now on. */
+static void on_pace(struct watch *w, struct span body)
+{
+    struct span name = text_in(body, "lane");
+    int64_t lane = 0, percent = number_in(body, "percent");
+    while (lane < WATCH_LANES && !span_is(name, watch_lane_names[lane]))
+        lane++;
+    if (lane == WATCH_LANES || percent < w->limits.pace.least || percent > 100)
+        broken(w, "lane %.*s uses %" PRId64 " %% of its rate", (int)name.n, name.p, percent);
+    struct watch_lane *l = &w->seen.lanes[lane];
+    w->sights[percent < (l->percent ? l->percent : 100) ? SIGHT_slowed : SIGHT_quickened]++;
+    l->percent = percent == 100 ? 0 : percent;
+    l->paced.count = 0;
+}
+
 static void on_event(struct watch *w, const struct event_view *v, int64_t now)
 {
     int64_t number = number_of(w, v->job);
     if (v->seq != w->seen.last_event + 1)
         broken(w, "event %" PRId64 " follows %" PRId64, v->seq, w->seen.last_event);
     w->seen.last_event = v->seq;
+    if (span_is(v->kind, "lane.paced"))
+        on_pace(w, v->body);
     if (batch_takes(w, v))
         return;
     if (number < 0 && span_is(v->kind, "job.accepted"))
@@ -506,7 +527,7 @@ void watch_clock(struct watch *w, int64_t before)
 {
     w->clock_was_set = true;
     for (int i = 0; i < WATCH_LANES; i++)
-        w->seen.lanes[i].rate.count = 0;
+        w->seen.lanes[i].rate.count = w->seen.lanes[i].paced.count = 0;
     w->seen.site.count = w->seen.tenant.count = 0;
     for (int i = 0; i < WATCH_SESSIONS; i++)
         if (w->seen.sessions[i].rests_until <= before)

@@ -92,6 +92,8 @@ struct watch_lane {
     int64_t active, blocked_until, breaker_until;
     bool paused, closed;
     struct watch_rate rate;
+    struct watch_rate paced; /* since it uses so much of its rate */
+    int64_t percent;         /* 0: all */
 };
 struct watch_limit { /* above lanes */
     int64_t most;    /* that run; 0: any number */
@@ -139,7 +141,7 @@ struct watch_seen {
 /* clang-format off */
 #define WATCH_SIGHTS(X)                                                                          \
     X(starts) X(stale) X(duplicates) X(successes) X(deaths) X(cancels) X(reaped) X(suspected)     \
-    X(replayed) X(throttled) X(breakers) X(lost_groups) X(restarts) X(full_lanes) X(late_renewals) X(quarantined)      \
+    X(replayed) X(throttled) X(slowed) X(quickened) X(breakers) X(lost_groups) X(restarts) X(full_lanes) X(late_renewals) X(quarantined)      \
     X(existing) X(refused) X(replaced) X(in_line) X(cached) X(shared)          \
     X(forced) X(overdue) X(pauses) X(closed) X(modes) X(turned_away) X(come_back) X(may_not_return) X(batches) X(callbacks)   \
     X(operations) X(by_operation) X(sized) X(passed_over) X(alone) X(logins) X(rests) X(fired) X(fired_late) \

@@ -38,7 +38,9 @@ enum lane_part {
     LANE_HAND_AT,
     LANE_HAND_UNTIL,
     LANE_SINCE,
-    LANE_NOW /* of the store: nobody else says whether a hold is over */
+    LANE_NOW, /* of the store: nobody else says whether a hold is over */
+    LANE_PACE,
+    LANE_PACE_SINCE,
 };
 
 static struct lane_settings settings_at(const struct reply *r, size_t at)
@@ -99,6 +101,9 @@ static err read_lane(const struct reply *r, struct arena *a, struct lane_view *o
             reply_number(r, LANE_FORCED) > now_ms ? reply_number(r, LANE_FORCED) : 0,
         .at_ms = now_ms,
     };
+    if (reply_number(r, LANE_PACE) < LIMIT_PACE_ALL)
+        v.pace =
+            (struct limit_pace){reply_number(r, LANE_PACE), reply_number(r, LANE_PACE_SINCE)};
     if (v.ready) {
         v.waiting = (enum waiting)reply_number(r, LANE_WAITING);
         v.waiting_until_ms = reply_number(r, LANE_WAITING_UNTIL);

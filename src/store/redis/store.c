@@ -9,7 +9,7 @@
 
 #include <assert.h>
 
-enum { SCHEMA_LEAST = 1, REPLIES_BYTES = 96 << 20, CONF_NUMBERS = 17, OPEN_STEPS = 100000 };
+enum { SCHEMA_LEAST = 1, REPLIES_BYTES = 96 << 20, CONF_NUMBERS = 19, OPEN_STEPS = 100000 };
 
 /* ---- calls ---- */
 
@@ -221,7 +221,9 @@ static void write_conf(struct store *s)
                                            asked_lanes_most(l->lanes_max),
                                            l->fail_max,
                                            l->crash_max,
-                                           l->throttle_max};
+                                           l->throttle_max,
+                                           l->pace.least,
+                                           l->pace.clean_ms};
     buf_clear(&s->conf);
     for (int i = 0; i < CONF_NUMBERS; i++)
         for (int shift = 56; shift >= 0; shift -= 8)

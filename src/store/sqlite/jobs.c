@@ -435,8 +435,11 @@ err sqlite_finish(struct store *s, const struct finish_args *args, wall now,
     if (noted.held)
         go_on_with_another(s, &r, &noted, &l);
     /* Without a time from the server the lane rests as long as this job. */
-    if (budget == BUDGET_THROTTLE && !noted.held)
-        lanes_block(s, r.lane, now.ms + (hint > 0 ? hint : l.wait_ms), now.ms);
+    if (budget == BUDGET_THROTTLE && !noted.held &&
+        lanes_block(s, r.lane, now.ms + (hint > 0 ? hint : l.wait_ms), now.ms))
+        e = lanes_say_pace(s, r.lane, now, f);
+    if (e)
+        return e;
     bool brought = l.on == JOB_ON_DONE &&
                    (r.mark == MARK_USED ||
                     (r.mark == MARK_WHEN_COMPLETE && l.verdict == VERDICT_COMPLETE));

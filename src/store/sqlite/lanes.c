@@ -60,6 +60,14 @@ struct lane_settings lanes_settings(const struct store *s, const struct store_la
     };
 }
 
+/* With the rate as it is used at present. */
+static struct lane_settings in_force(const struct store *s, const struct store_lane *l)
+{
+    struct lane_settings set = lanes_settings(s, l);
+    set.emit_ms = limit_paced(set.emit_ms, &l->now.pace);
+    return set;
+}
+
 static int64_t ready_of(const struct store_lane *l)
 {
     return l->now.ready[NEEDS_NOTHING] + l->now.ready[NEEDS_PAGE];
@@ -132,7 +140,7 @@ static int64_t one_more_at(const struct store_lane *l, const struct lane_setting
 enum waiting lanes_waiting(const struct store *s, const struct store_lane *l, int64_t now_ms,
                            int64_t *out_until_ms)
 {
-    struct lane_settings set = lanes_settings(s, l);
+    struct lane_settings set = in_force(s, l);
     int64_t rate = lane_start_at(l->now.tat_ms, set.emit_ms, set.burst);
     struct breaker b = lanes_breaker(l, now_ms);
     *out_until_ms = 0;
@@ -245,7 +253,7 @@ static void count_word(struct store *s, struct store_lane *l, enum lane_word wor
 
 void lanes_place(struct store *s, struct store_lane *l, int64_t now_ms)
 {
-    struct lane_settings set = lanes_settings(s, l);
+    struct lane_settings set = in_force(s, l);
     l->now.breaker = lanes_breaker(l, now_ms); /* of time alone: no group has to write it */
     int64_t starts = starts_now(l, &set, now_ms), until;
     bool used = ready_of(l) > 0 || l->now.active > 0;
@@ -323,7 +331,7 @@ static void site_frees(struct store *s, struct store_site *site, int64_t now_ms)
 /* Its turn came when time had opened it. Time that went back since has closed it: it waits again. */
 static bool is_closed_again(struct store *s, struct store_lane *l, int64_t now_ms)
 {
-    struct lane_settings set = lanes_settings(s, l);
+    struct lane_settings set = in_force(s, l);
     if (starts_now(l, &set, now_ms) > 0)
         return false;
     lanes_place(s, l, now_ms);
@@ -431,11 +439,21 @@ void lanes_meter(struct store_lane *l, enum meter_event event, int64_t waited_ms
     meter_add(l->meter, event, waited_ms, now_ms);
 }
 
-void lanes_started(struct store *s, struct store_lane *l, int64_t now_ms)
+/* What is owed stays as many starts. */
+static bool repaced(struct lane_facts *n, struct limit_pace was, bool changed, int64_t now_ms)
+{
+    if (changed)
+        n->tat_ms = limit_tat_paced(n->tat_ms, &was, &n->pace, now_ms);
+    return changed;
+}
+
+bool lanes_started(struct store *s, struct store_lane *l, int64_t now_ms)
 {
     struct lane_facts *n = lanes_touch(s, l);
-    struct lane_settings set = lanes_settings(s, l);
     struct store_site *site = l->site;
+    struct limit_pace was = n->pace;
+    bool paced = repaced(n, was, limit_pace_up(&n->pace, &s->limits.pace, now_ms), now_ms);
+    struct lane_settings set = in_force(s, l);
     l->tenant->vtime = later(l->tenant->vtime, n->pass);
     n->pass = lane_next_pass(n->pass, set.weight);
     n->tat_ms = lane_next_tat(n->tat_ms, set.emit_ms, now_ms);
@@ -447,14 +465,27 @@ void lanes_started(struct store *s, struct store_lane *l, int64_t now_ms)
     }
     breaker_started(&n->breaker, now_ms);
     lanes_place(s, l, now_ms);
+    return paced;
 }
 
-void lanes_block(struct store *s, struct store_lane *l, int64_t until_ms, int64_t now_ms)
+bool lanes_block(struct store *s, struct store_lane *l, int64_t until_ms, int64_t now_ms)
 {
-    if (until_ms <= l->now.blocked_until_ms)
-        return;
-    lanes_touch(s, l)->blocked_until_ms = until_ms;
+    struct lane_facts *n = lanes_touch(s, l);
+    struct limit_pace was = n->pace;
+    bool again = n->blocked_until_ms > now_ms, has_rate = lanes_settings(s, l).emit_ms > 0;
+    bool paced = has_rate && limit_pace_down(&n->pace, &s->limits.pace, again, until_ms);
+    n->blocked_until_ms = later(n->blocked_until_ms, until_ms);
+    paced = repaced(n, was, paced, now_ms);
     lanes_place(s, l, now_ms);
+    return paced;
+}
+
+err lanes_say_pace(struct store *s, const struct store_lane *l, wall now, struct fault *f)
+{
+    struct json_w w = event_open(s);
+    json_kv_cstr(&w, "lane", l->name);
+    json_kv_int(&w, "percent", limit_pace_percent(&l->now.pace));
+    return event_add(s, "", "lane.paced", now, &w, f);
 }
 
 void lanes_park(struct store *s, struct store_lane *l, int64_t until_ms, int64_t now_ms)
@@ -502,7 +533,7 @@ static int64_t tenant_starts(struct store *s, const struct store_tenant *t,
         most = sooner(most, t->max_active - t->active);
     for (size_t i = 0; i < q->count && n < most; i++) {
         struct store_lane *l = PQ_OF(q->nodes[i] - needs, struct store_lane, turn);
-        struct lane_settings set = lanes_settings(s, l);
+        struct lane_settings set = in_force(s, l);
         struct store_site *site = l->site;
         int64_t here = starts_now(l, &set, now_ms);
         if (needs == NEEDS_NOTHING)
@@ -590,6 +621,7 @@ static void read_lane(struct query *q, struct lane_facts *n)
                 .prio = db_int(q, 19)},
         .paused = db_int(q, 14) != 0,
         .closed = db_int(q, 15) != 0,
+        .pace = {db_int(q, 20), db_int(q, 21)},
     };
 }
 
@@ -763,7 +795,7 @@ static err write_lane(struct store *s, const struct store_lane *l, struct fault 
                   DB_I(n->own.weight), DB_I(n->own.max_active), DB_I(n->own.emit_ms),
                   DB_I(n->own.burst), DB_I(n->paused), DB_I(n->closed), DB_I(l->used_ms),
                   DB_I(n->own.depth), DB_I(n->own.overflow), DB_I(n->breaker.since_ms),
-                  DB_I(n->own.prio));
+                  DB_I(n->own.prio), DB_I(n->pace.percent), DB_I(n->pace.since_ms));
 }
 
 err lanes_flush(struct store *s, struct fault *f)
@@ -917,7 +949,7 @@ err lanes_want(struct store *s, struct span name, wall now, struct store_lane **
         return e;
     l = lane_new(s, s->lanes.last_id + 1, name);
     need(l);
-    struct lane_settings set = lanes_settings(s, l);
+    struct lane_settings set = in_force(s, l);
     lanes_touch(s, l)->pass = l->tenant->vtime;
     s->lanes.undo[s->lanes.undo_count - 1].added = true;
     l->used_ms = now.ms;

@@ -46,7 +46,8 @@ struct lane_facts {
     struct breaker breaker; /* its window is not kept over a restart */
     /* somebody set the breaker by hand: until then it stays so; 0 nobody */
     int64_t forced_until_ms;
-    int64_t last_bad; /* job whose health error was counted last; 0 none */
+    struct limit_pace pace; /* of its rate */
+    int64_t last_bad;       /* job whose health error was counted last; 0 none */
     int64_t blocked, scheduled, active;
     int64_t ready[NEEDS_COUNT];
     struct lane_settings own; /* LANE_AS_CONFIGURED: not its own */
@@ -126,8 +127,12 @@ void lanes_meter(struct store_lane *l, enum meter_event event, int64_t waited_ms
 /* A job moves; JOB_STATES as `from`: it is new, as `to`: it is deleted. */
 void lanes_count(struct store *s, struct store_lane *l, enum store_needs needs,
                  enum job_state from, enum job_state to, int64_t now_ms);
-void lanes_started(struct store *s, struct store_lane *l, int64_t now_ms);
-void lanes_block(struct store *s, struct store_lane *l, int64_t until_ms, int64_t now_ms);
+/* True: its rate is used otherwise from now on, which lanes_say_pace() logs. */
+MUST_USE bool lanes_started(struct store *s, struct store_lane *l, int64_t now_ms);
+MUST_USE bool lanes_block(struct store *s, struct store_lane *l, int64_t until_ms,
+                          int64_t now_ms);
+MUST_USE err lanes_say_pace(struct store *s, const struct store_lane *l, wall now,
+                            struct fault *f);
 void lanes_sign(struct store *s, struct store_lane *l, enum breaker_sign sign, int64_t job,
                 int64_t now_ms);
 /* None of its login sessions can be used before until_ms; INT64_MAX: nobody knows when one can. */

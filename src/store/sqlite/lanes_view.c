@@ -57,6 +57,7 @@ static err view_of(struct store *s, const struct store_lane *l, wall now, struct
         .class = l->class,
         .settings = lanes_settings(s, l),
         .own = n->own,
+        .pace = n->pace,
         .blocked = n->blocked,
         .scheduled = n->scheduled,
         .ready = n->ready[NEEDS_NOTHING] + n->ready[NEEDS_PAGE],
@@ -215,12 +216,22 @@ static void set_one(int64_t *own, int64_t wanted)
         *own = wanted;
 }
 
+/* The site is not known to ask for less. */
+static void use_all_of_the_rate(struct lane_facts *n, wall now)
+{
+    const struct limit_pace all = {0};
+    n->tat_ms = limit_tat_paced(n->tat_ms, &n->pace, &all, now.ms);
+    n->pace = all;
+}
+
 static void act_on(struct lane_facts *n, const struct lane_change *c, wall now)
 {
     switch (c->act) {
     case LANE_ACT_SET:
         set_one(&n->own.weight, c->settings.weight);
         set_one(&n->own.max_active, c->settings.max_active);
+        if (c->settings.emit_ms != LANE_UNCHANGED && c->settings.emit_ms != n->own.emit_ms)
+            use_all_of_the_rate(n, now);
         set_one(&n->own.emit_ms, c->settings.emit_ms);
         set_one(&n->own.burst, c->settings.burst);
         set_one(&n->own.depth, c->settings.depth);
@@ -249,6 +260,7 @@ static void act_on(struct lane_facts *n, const struct lane_change *c, wall now)
         return;
     case LANE_ACT_UNBLOCK:
         n->blocked_until_ms = now.ms;
+        use_all_of_the_rate(n, now);
         return;
     case LANE_ACTS:
         break;
@@ -268,7 +280,7 @@ static bool is_same(const struct lane_facts *a, const struct lane_facts *b)
            a->breaker.window_from_ms == b->breaker.window_from_ms &&
            a->breaker.window_seen == b->breaker.window_seen &&
            a->breaker.window_bad == b->breaker.window_bad && a->last_bad == b->last_bad &&
-           a->blocked_until_ms == b->blocked_until_ms;
+           a->blocked_until_ms == b->blocked_until_ms && a->pace.percent == b->pace.percent;
 }
 
 static err say_changed(struct store *s, const struct store_lane *l, const struct lane_change *c,

@@ -323,7 +323,7 @@ err sqlite_reserve(struct store *s, const struct reserve_args *args, wall now, s
         span_copy(span_of(passed.id), l.passed, sizeof l.passed);
     }
     lanes_count(s, lane, needs, JOB_READY, JOB_ACTIVE, now.ms);
-    lanes_started(s, lane, now.ms);
+    bool paced = lanes_started(s, lane, now.ms);
     limit_started(&lane->retries, false, now.ms);
     lanes_meter(lane, METER_STARTED, l.waited_ms, now.ms);
     struct json_w w = event_body(s, JOB_ACTIVE);
@@ -333,6 +333,8 @@ err sqlite_reserve(struct store *s, const struct reserve_args *args, wall now, s
     if (l.session[0])
         json_kv_cstr(&w, "session", l.session);
     e = event_add_counted(s, l.id, "job.started", now, &w, f);
+    if (!e && paced)
+        e = lanes_say_pace(s, lane, now, f);
     if (e)
         return e;
     *out = l;

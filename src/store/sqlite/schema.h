@@ -6,7 +6,7 @@
 #include "store/sqlite/schedules_sql.h"
 #include "store/sqlite/webhooks_sql.h"
 
-enum { SCHEMA_VERSION = 12 };
+enum { SCHEMA_VERSION = 13 };
 
 /* clang-format off */
 #define LIMITS_SQL                                                                             \
@@ -57,6 +57,8 @@ enum { SCHEMA_VERSION = 12 };
     "  own_depth     INTEGER NOT NULL DEFAULT -1,"                                             \
     "  own_overflow  INTEGER NOT NULL DEFAULT -1,"                                             \
     "  own_prio      INTEGER NOT NULL DEFAULT -1,"                                             \
+    "  pace          INTEGER NOT NULL DEFAULT 0," /* percent of its rate; 0: all */          \
+    "  pace_since    INTEGER NOT NULL DEFAULT 0,"                                              \
     "  paused        INTEGER NOT NULL DEFAULT 0 CHECK(paused IN (0,1)),"                       \
     "  closed        INTEGER NOT NULL DEFAULT 0 CHECK(closed IN (0,1)),"                       \
     "  note_by       TEXT,"                                                                    \

@@ -180,13 +180,13 @@
     X(SQL_META, "SELECT v,who,why,at FROM meta WHERE k=?1")                                    \
     X(SQL_META_SET, "UPDATE meta SET v=?2,who=?3,why=?4,at=?5 WHERE k=?1")                     \
     X(SQL_LANES, "SELECT lane_id,name,pass,tat_ms,blocked_until,br_state,br_fails,br_until,br_trips,br_forced," \
-                 "own_weight,own_active,own_emit,own_burst,paused,closed,own_depth,own_overflow,br_since,own_prio FROM lanes ORDER BY lane_id") \
+                 "own_weight,own_active,own_emit,own_burst,paused,closed,own_depth,own_overflow,br_since,own_prio,pace,pace_since FROM lanes ORDER BY lane_id") \
     X(SQL_LANE_COUNTS, "SELECT lane_id,state,needs,count(*) FROM jobs WHERE state<=3 GROUP BY lane_id,state,needs") \
     X(SQL_STATE_COUNTS, "SELECT state,count(*) FROM jobs GROUP BY state")                      \
     X(SQL_LANE_ADD, "INSERT INTO lanes(lane_id,name,weight,pass,used_at) VALUES(?1,?2,?3,?4,?5)") \
     X(SQL_LANE_WRITE, "UPDATE lanes SET pass=?2,tat_ms=?3,blocked_until=?4,br_state=?5,br_fails=?6,br_until=?7," \
                       "br_trips=?8,br_forced=?9,own_weight=?10,own_active=?11,own_emit=?12,own_burst=?13,paused=?14,closed=?15," \
-                      "used_at=iif(?16>used_at+3600000,?16,used_at),own_depth=?17,own_overflow=?18,br_since=?19,own_prio=?20 WHERE lane_id=?1") \
+                      "used_at=iif(?16>used_at+3600000,?16,used_at),own_depth=?17,own_overflow=?18,br_since=?19,own_prio=?20,pace=?21,pace_since=?22 WHERE lane_id=?1") \
     X(SQL_LANE_NOTE, "UPDATE lanes SET note_by=?2,note_why=?3,note_at=?4 WHERE lane_id=?1")    \
     X(SQL_LANE_VIEW, "SELECT note_by,note_why,note_at FROM lanes WHERE lane_id=?1")            \
     X(SQL_LANE_NAMES, "SELECT lane_id FROM lanes WHERE name>?1 ORDER BY name LIMIT ?2")        \

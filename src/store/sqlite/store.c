@@ -42,8 +42,8 @@ err store_schema(struct store *s, struct fault *f)
     if (version > 0)
         return upgrade_store(s->db, s->path, &plan, (wall){s->group_ms}, f);
     /* One transaction: a crash in between leaves an empty file, not half a schema. */
-    _Static_assert(SCHEMA_VERSION == 12, "user_version below");
-    return db_script(s->db, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=12; COMMIT;", f);
+    _Static_assert(SCHEMA_VERSION == 13, "user_version below");
+    return db_script(s->db, "BEGIN IMMEDIATE;" SCHEMA_SQL "PRAGMA user_version=13; COMMIT;", f);
 }
 
 /* Connection, schema, and what is kept in memory of the rows. */

@@ -82,6 +82,11 @@
 
 /* Version 12: results by unique key. */
 #define UPGRADE_11_SQL JOBS_FRESH_SQL
+
+/* Version 13: how much of its rate a lane uses. Version 12 uses all of it. */
+#define UPGRADE_12_SQL                                                                         \
+    "ALTER TABLE lanes ADD COLUMN pace INTEGER NOT NULL DEFAULT 0;"                            \
+    "ALTER TABLE lanes ADD COLUMN pace_since INTEGER NOT NULL DEFAULT 0;"
 /* clang-format on */
 
 /* A copy that an upgrade which did not come to its end left behind is of no use: the store is as it was. */
@@ -105,8 +110,9 @@ static const struct schema_step STEPS[] = {
     {9, 10, UPGRADE_9_SQL, true},
     {10, 11, UPGRADE_10_SQL, true},
     {11, 12, UPGRADE_11_SQL, true},
+    {12, 13, UPGRADE_12_SQL, true},
 };
-_Static_assert(SCHEMA_VERSION == 12, "a step leads there; user_version in store.c");
+_Static_assert(SCHEMA_VERSION == 13, "a step leads there; user_version in store.c");
 enum { STEPS_COUNT = sizeof STEPS / sizeof STEPS[0], NO_SECOND_NUMBER = 6 };
 
 struct schema_plan upgrade_plan(int64_t window_ms)

@@ -101,7 +101,7 @@ end
 
 -- Behind the seed and what M.delay takes; between them what M.retry_at does.
 local LANE_ACTIVE, LANE_EMIT, LANE_BURST = struct.unpack('>i8i8i8', ARGV[2], 33)
-local ACTIVE_MAX, LEASE, ATTEMPT, READY_MAX, LANES_MAX, FAIL_MAX, CRASH_MAX, THROTTLE_MAX = struct.unpack('>i8i8i8i8i8i8i8i8', ARGV[2], 73)
+local ACTIVE_MAX, LEASE, ATTEMPT, READY_MAX, LANES_MAX, FAIL_MAX, CRASH_MAX, THROTTLE_MAX = struct.unpack('>i8i8i8i8i8i8i8i8', ARGV[2], 73) -- behind them M.paced()
 
 -- Replies: the first is one of these, the last what ended, by outcome, the newest event, and whose that is when it is this
 -- script's.
@@ -317,9 +317,9 @@ end
 local LANE = fields_of({
     n = 0, cl = 0, ps = 0, ta = 0, bu = 0, bs = 0, bf = 0, bt = 0, tr = 0, wf = 0, ws = 0, wb = 0, fo = 0, lb = 0,
     ow = 0, oa = 0, oe = 0, ob = 0, od = 0, oo = 0, op = 0, pa = 0, co = 0, pk = 0, us = 0, wd = 0, rn = 0, st = 0, te = '', si = '',
-    sg = '', le = 0, cm = 0, bn = 0
+    sg = '', le = 0, cm = 0, bn = 0, pc = ''
 })
--- bn: since when its breaker is in its state.
+-- bn: since when its breaker is in its state. pc: percent of its rate that it uses, and clean since when; '' all of it.
 function M.breaker_is(l, state)
     if l.bs ~= state then
         l.bs, l.bn = state, now
@@ -675,6 +675,11 @@ function M.settings(l)
             burst = l.ob > 0 and l.ob - 1 or LANE_BURST,
             depth = max(l.od - 1, 0), overflow = max(l.oo - 1, 0),
             prio = l.op > 0 and l.op - 1 or 5}
+    set.as_set, set.pace = set.emit, 100
+    if l.pc ~= '' then
+        set.pace = N(string.match(l.pc, '^%d+'))
+        set.emit = floor((set.emit * 100 + set.pace - 1) / set.pace) -- limit_paced() in core/limit.c
+    end
     l.set = indexes and set -- who changes them does nothing else
     return set
 end

@@ -244,8 +244,40 @@ end
 function M.metered(l, what)
     count_slice(l, what)
 end
+-- How much of its rate a lane uses: core/limit.c. What is owed stays as many starts.
+local PACE_STEP = 10
+local function paced(l, was, percent, since)
+    l.pc, l.set = percent < 100 and I(percent) .. ' ' .. I(since) or '', nil
+    if percent ~= was then
+        l.ta = l.ta > now and now + floor(((l.ta - now) * was + percent - 1) / percent) or l.ta
+        M.event(nil, 'lane.paced', '{"lane":"' .. l.name .. '","percent":' .. I(percent) .. '}')
+    end
+end
+-- The site asked to wait until then; before what was asked of it until now is written.
+function M.pace_down(l, til)
+    local least = struct.unpack('>i8', ARGV[2], 137)
+    local set = M.settings(l)
+    if least <= 0 or least >= 100 or set.as_set <= 0 then
+        return
+    end
+    local percent, since = l.bu > now and set.pace or min(set.pace, max(floor(set.pace / 2), least)), string.match(l.pc, ' (%d+)$')
+    if percent < 100 then
+        paced(l, set.pace, percent, max(til, N(since)))
+    end
+end
+function M.pace_up(l)
+    local clean, since = max(struct.unpack('>i8', ARGV[2], 145), 1), N(string.match(l.pc, ' (%d+)$'))
+    local steps = now > since and floor((now - since) / clean) or 0
+    if steps > 0 then
+        local was = M.settings(l).pace
+        paced(l, was, min(steps < 100 and was + steps * PACE_STEP or 100, 100), since + steps * clean)
+    end
+end
 -- A job of the lane starts: its rate, its turn, its probe.
 function M.started(l, waited)
+    if l.pc ~= '' then
+        M.pace_up(l)
+    end
     local set, t, s = M.settings(l), l.tenant, l.site
     t.vt = max(t.vt, l.ps)
     l.ps = l.ps + floor(STRIDE / set.weight)

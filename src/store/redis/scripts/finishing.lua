@@ -98,7 +98,9 @@ function M.finish(a)
     end
     local l = M.lane(j.ln)
     if budget == B_THROTTLE and not noted then
-        l.bu, l.touched = max(l.bu, now + (hint > 0 and hint or out.wait)), true
+        local til = now + (hint > 0 and hint or out.wait)
+        M.pace_down(l, til)
+        l.bu, l.touched = max(l.bu, til), true
     end
     local trips = l.tr
     M.sign(l, sign_of(j, failure, budget, a), j.sq)

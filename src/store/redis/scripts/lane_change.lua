@@ -7,7 +7,7 @@ if not l and call('ZCARD', P .. 'lanes') >= LANES_MAX then
     return {R_LANES}
 end
 l = M.lane_want(A[1], {te = A[2], si = A[3], cl = N(A[4]), th = A[5]})
-local FIELDS = {'ow', 'oa', 'oe', 'ob', 'od', 'oo', 'op', 'pa', 'co', 'fo', 'bs', 'bf', 'tr', 'wf', 'ws', 'wb', 'lb', 'bu'}
+local FIELDS = {'ow', 'oa', 'oe', 'ob', 'od', 'oo', 'op', 'pa', 'co', 'fo', 'bs', 'bf', 'tr', 'wf', 'ws', 'wb', 'lb', 'bu', 'pc'}
 local was = {}
 for _, f in ipairs(FIELDS) do
     was[f] = l[f]
@@ -16,7 +16,16 @@ local function close_breaker()
     M.breaker_is(l, CLOSED)
     l.bf, l.bt, l.tr, l.wf, l.ws, l.wb = 0, 0, 0, 0, 0, 0
 end
+-- The site is not known to ask for less.
+local function use_all_of_the_rate()
+    local was = M.settings(l).pace
+    l.ta = l.ta > now and now + floor(((l.ta - now) * was + 99) / 100) or l.ta
+    l.pc, l.set = '', nil
+end
 if act == SET then
+    if N(A[10]) ~= -2 and N(A[10]) + 1 ~= l.oe then
+        use_all_of_the_rate()
+    end
     for i, f in ipairs({'ow', 'oa', 'oe', 'ob', 'od', 'oo', 'op'}) do
         l[f] = N(A[7 + i]) ~= -2 and N(A[7 + i]) + 1 or l[f]
     end
@@ -35,6 +44,7 @@ elseif act == BREAKER_RESET then
     l.fo, l.lb = 0, 0
 else
     l.bu = now
+    use_all_of_the_rate()
 end
 local same = true
 for _, f in ipairs(FIELDS) do

@@ -13,9 +13,9 @@ local function view(name)
         oldest = at and (not oldest or at < oldest) and at or oldest
     end
     return {name, call('ZCARD', l.key .. ':b'), call('ZCARD', l.key .. ':s'), ready_of(l), l.active, oldest or 0, l.pa, l.co,
-            l.bu, l.bs, l.bf, l.bt, l.tr, l.wf, l.ws, l.wb, l.fo, set.weight, set.active, set.emit, set.burst, set.depth,
+            l.bu, l.bs, l.bf, l.bt, l.tr, l.wf, l.ws, l.wb, l.fo, set.weight, set.active, set.as_set, set.burst, set.depth,
             set.overflow, set.prio, l.ow - 1, l.oa - 1, l.oe - 1, l.ob - 1, l.od - 1, l.oo - 1, l.op - 1, w, til, notes[1] or '', notes[2] or '', N(notes[3]), notes[4] or '', notes[5] or '',
-            N(notes[6]), N(notes[7]), l.bn, now}
+            N(notes[6]), N(notes[7]), l.bn, now, set.pace, N(string.match(l.pc, ' (%d+)$'))}
 end
 local function tenant(name)
     local t = M.tenant(name)
