@@ -119,6 +119,102 @@ static void equal_work_takes_its_own_place(void **state)
     assert_true(accept_args(&args).existing); /* who asks for what is there needs no room */
 }
 
+/* Jobs of one lane, the first with the unique key of others; in one step of a store, or in several. */
+static err create_batch_like(int64_t count, enum unique_mode mode)
+{
+    static struct accept_args orders[80];
+    struct batch_reply reply;
+    struct batch_args args = {.id = span_of(made_id("bat")),
+                              .tenant = SPAN("default"),
+                              .jobs = orders,
+                              .count = (size_t)count};
+    for (int64_t i = 0; i < count; i++)
+        orders[i] = job_args(new_id(), "x/normal");
+    orders[0].unique_key = SPAN("u");
+    orders[0].on_conflict = mode;
+    begin();
+    w->f = (struct fault){0};
+    err e = store_batch_create(w->s, &args, now(), w->a, &reply, &w->f);
+    commit();
+    return e;
+}
+
+static const char *accept_unique(enum unique_mode mode)
+{
+    struct accept_args args = job_args(new_id(), "x/normal");
+    args.unique_key = SPAN("u");
+    args.on_conflict = mode;
+    accept_args(&args);
+    return args.id.p;
+}
+
+static const int64_t batch_sizes[] = {5, 80};
+
+static void who_takes_the_place_of_others_in_a_batch_needs_no_room(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        int64_t size = batch_sizes[i];
+        set_depth("x/normal", size, OVERFLOW_REFUSE);
+        const char *old = accept_unique(UNIQUE_RETURN_EXISTING);
+        assert_int_equal(create_batch_like(size + 1, UNIQUE_REPLACE_PENDING), E_BUSY);
+        assert_int_equal(state_of(old), JOB_READY);
+        assert_int_equal(create_batch_like(size, UNIQUE_REPLACE_PENDING), E_OK);
+        assert_int_equal(state_of(old), JOB_CANCELLED);
+        assert_int_equal(lane("x/normal").ready, size);
+        for (int64_t k = 0; k < size; k++) {
+            struct lease l = start_next();
+            finish(&l, FAILURE_NONE);
+        }
+    }
+}
+
+static void who_comes_behind_one_that_runs_has_the_place_of_the_one_before(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        int64_t size = batch_sizes[i];
+        set_depth("x/normal", size, OVERFLOW_REFUSE);
+        accept_unique(UNIQUE_RETURN_EXISTING);
+        struct lease running = start_next();
+        const char *behind = accept_unique(UNIQUE_RUN_AFTER_ACTIVE);
+        assert_int_equal(lane("x/normal").blocked, 1);
+        assert_int_equal(create_batch_like(size + 1, UNIQUE_RUN_AFTER_ACTIVE), E_BUSY);
+        assert_int_equal(create_batch_like(size, UNIQUE_RUN_AFTER_ACTIVE), E_OK);
+        assert_int_equal(state_of(behind), JOB_CANCELLED);
+        assert_int_equal(lane("x/normal").ready + lane("x/normal").blocked, size);
+        finish(&running, FAILURE_NONE);
+        for (int64_t k = 0; k < size; k++) {
+            struct lease l = start_next();
+            finish(&l, FAILURE_NONE);
+        }
+    }
+}
+
+/* One that is to be tried again, and one behind it. */
+static void who_takes_the_place_of_two_in_a_batch_has_both(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        int64_t size = batch_sizes[i];
+        set_depth("x/normal", size, OVERFLOW_REFUSE);
+        const char *first = accept_unique(UNIQUE_RETURN_EXISTING);
+        struct lease l = start_next();
+        const char *behind = accept_unique(UNIQUE_RUN_AFTER_ACTIVE);
+        finish(&l, FAILURE_NETWORK);
+        assert_int_equal(state_of(first), JOB_SCHEDULED);
+        assert_int_equal(state_of(behind), JOB_BLOCKED);
+        assert_int_equal(create_batch_like(size + 1, UNIQUE_REPLACE_PENDING), E_BUSY);
+        assert_int_equal(create_batch_like(size, UNIQUE_REPLACE_PENDING), E_OK);
+        assert_int_equal(state_of(first), JOB_CANCELLED);
+        assert_int_equal(state_of(behind), JOB_CANCELLED);
+        for (int64_t k = 0; k < size; k++) {
+            l = start_next();
+            finish(&l, FAILURE_NONE);
+        }
+    }
+}
+
 /* A batch is taken wholly or not at all, also where it would not fit; and it drops nobody. */
 static void a_batch_fits_into_a_lane_or_does_not(void **state)
 {
@@ -389,6 +485,9 @@ static const struct CMUnitTest tests[] = {
     S(the_last_makes_way_for_a_better_one),
     S(a_job_that_waits_for_its_time_drops_nobody),
     S(equal_work_takes_its_own_place),
+    S(who_takes_the_place_of_others_in_a_batch_needs_no_room),
+    S(who_comes_behind_one_that_runs_has_the_place_of_the_one_before),
+    S(who_takes_the_place_of_two_in_a_batch_has_both),
     S(a_batch_fits_into_a_lane_or_does_not),
     S(an_ended_job_does_not_come_back_into_a_full_lane),
     S(a_job_without_a_priority_gets_its_lanes),

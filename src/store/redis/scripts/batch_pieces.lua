@@ -172,9 +172,9 @@ local function there_of(ids, accepted)
     end
     return there
 end
--- Jobs that live with these keys: id and state, by key; a blocked one when there is no other.
+-- Jobs with these keys, by key: those that live, and those that come behind them.
 local function live_of(keys)
-    local live = {}
+    local live, behind = {}, {}
     for index, states in pairs({uniqb = {BLOCKED, BLOCKED}, uniq = {SCHEDULED, ACTIVE}}) do
         local ids, of = {}, {}
         for i, id in ipairs(#keys > 0 and call('HMGET', P .. index, unpack(keys)) or {}) do
@@ -184,13 +184,20 @@ local function live_of(keys)
         end
         for st = states[1], #ids > 0 and states[2] or -1 do
             for i, sq in ipairs(call('ZMSCORE', P .. 's:' .. st, unpack(ids))) do
-                if sq and (st ~= BLOCKED or not live[of[i]]) then
-                    live[of[i]] = {id = ids[i], st = st}
+                if sq then
+                    (st == BLOCKED and behind or live)[of[i]] = {id = ids[i], st = st}
                 end
             end
         end
     end
-    return live
+    return live, behind
+end
+local function lane_of(one)
+    if not one.ln then
+        local ln = redis.pcall('HGET', P .. 'j:' .. one.id, 'ln')
+        one.ln = type(ln) == 'string' and ln or ''
+    end
+    return one.ln
 end
 -- Those that have a job that is about to come in.
 local function coming_of(keys)
@@ -200,9 +207,9 @@ local function coming_of(keys)
     end
     return coming
 end
--- Of each lane whether it is closed, and its depth and what room that leaves; there: whether it is.
+-- Of each lane whether it is closed, and its depth and what room that leaves; there: whether it is. And whether one has a depth.
 local function lanes_of(known)
-    local facts, names = {}, {}
+    local facts, names, deep = {}, {}, false
     for _, k in ipairs(known) do
         if not facts[k[3]] then
             facts[k[3]], names[#names + 1] = {come = 0}, k[3]
@@ -215,14 +222,15 @@ local function lanes_of(known)
         lane.there, lane.closed = at, N(v[1]) == 1
         lane.l, lane.depth = l, l and M.settings(l).depth
         lane.room = l and lane.depth - M.waiting_in(l) - M.coming_in(l)
+        deep = deep or l ~= false
     end
-    return facts
+    return facts, deep
 end
--- As take.lua says why this one may not come in, or nil; and how many make way for it, in all and in its lane.
+-- As take.lua says why this one may not come in; or nil, and those that make way for it.
 local function refused_now(k, at)
-    local live, lane, all, same = at.live[k[5]], at.lanes[k[3]], 0, 0
+    local live, behind, lane, gone = at.live[k[5]], at.behind[k[5]], at.lanes[k[3]], {}
     if k[7] == 1 then
-        return at.there[k[2]] and {R_STATE} or nil, 0, 0
+        return at.there[k[2]] and {R_STATE} or nil, gone
     elseif meta.mode == DRAINING or meta.mode == MAINTENANCE then
         return {R_MODE, meta.mode}
     elseif lane.closed then
@@ -231,6 +239,8 @@ local function refused_now(k, at)
         return {R_STATE}
     elseif at.coming[k[5]] then
         return {R_COMING}
+    elseif not live then
+        live, behind = behind, nil
     end
     local mode, runs = k[6], live and live.st == ACTIVE -- core/unique.c
     if live and mode == 1 then
@@ -238,28 +248,43 @@ local function refused_now(k, at)
     elseif live and (mode == 0 or (mode == 2 and runs) or (mode == 3 and not runs)) then
         return {R_OK, live.id, 0, 1, live.st, 0}
     elseif live and mode == 2 then
-        all, same = 1, live.ln == k[3] and 1 or 0
+        gone = {live, behind}
+    elseif live then
+        gone = {behind}
     end
-    if k[4] == 1 and M.is_full(at.come - all) then
+    local same = 0
+    for _, one in ipairs(k[4] == 1 and lane.l and gone or {}) do
+        same = same + (lane_of(one) == k[3] and 1 or 0)
+    end
+    if k[4] == 1 and M.is_full(at.come) then
         return {R_FULL}
     elseif k[4] == 1 and lane.l and lane.come - same >= lane.room then
         return {R_FULL, lane.depth, k[3]}
     elseif not lane.there and at.lanes_there >= LANES_MAX then
         return {R_LANES}
     end
-    return nil, all, same
+    return nil, gone
 end
 -- Those behind it are looked at as if it were there.
-local function note_accepted(k, at, all, same)
+local function note_accepted(k, at, gone)
     local lane, live = at.lanes[k[3]], at.live[k[5]]
     at.there[k[2]] = true
     if not lane.there then
         lane.there, at.lanes_there = true, at.lanes_there + 1
     end
+    for _, one in ipairs(gone) do
+        local of = at.deep and at.lanes[lane_of(one)]
+        at.come = at.come - 1
+        if of then
+            of.come = of.come - 1
+        end
+    end
     if k[4] == 1 then
-        at.come, lane.come = at.come + 1 - all, lane.come + 1 - same
-        if k[5] ~= '' and not (live and live.st == ACTIVE) then -- else it waits for that one
-            at.live[k[5]] = {id = k[2], st = READY, ln = k[3]}
+        at.come, lane.come = at.come + 1, lane.come + 1
+        if k[5] ~= '' and live and live.st == ACTIVE then
+            at.behind[k[5]] = {id = k[2], st = BLOCKED, ln = k[3]}
+        elseif k[5] ~= '' then
+            at.live[k[5]], at.behind[k[5]] = {id = k[2], st = READY, ln = k[3]}, nil
         end
     end
 end
@@ -279,12 +304,14 @@ local function decide(known, whole, accepted_by_node, reply)
         ids[i] = k[2]
         keys[#keys + 1] = k[5] ~= '' and k[5] or nil
     end
-    local at = {there = there_of(ids, accepted_by_node), live = live_of(keys), coming = coming_of(keys), lanes = lanes_of(known), come = 0,
+    local live, behind = live_of(keys)
+    local at = {there = there_of(ids, accepted_by_node), live = live, behind = behind, coming = coming_of(keys), come = 0,
                 lanes_there = call('ZCARD', P .. 'lanes')}
+    at.lanes, at.deep = lanes_of(known)
     for _, k in ipairs(known) do
-        local why, all, same = refused_now(k, at)
+        local why, gone = refused_now(k, at)
         if not why then
-            note_accepted(k, at, all, same)
+            note_accepted(k, at, gone)
             accepted[#accepted + 1] = k
         else
             reply[#reply + 1] = M.batch_refusal(k[1], why)
