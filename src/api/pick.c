@@ -24,7 +24,7 @@ static const char *const run_members[] = {
 static const char *const queue_members[] = {
     "object", "name", "tenant", "site", "class", "share", "pool", "operation", "trouble", "counts",
     "oldest_ready_at", "waiting_for", "paused", "closed", "stopped", "blocked_until", "breaker", "settings",
-    "own", "links", NULL};
+    "own", "pace", "links", NULL};
 static const char *const breaker_members[] = {
     "object", "key", "kind", "state", "since", "failure_ratio", "samples", "failures", "openings", "until",
     "next_probe_at", "probes_left", "forced", "by_hand_until", "by", "reason", "trouble", "queue", "ready",

@@ -277,7 +277,8 @@ s19_the_version_before_is_kept_and_an_earlier_fulmar_refuses_the_new_one(void **
 
 /* What version 6 brought is taken out again, which is version 5. */
 /* clang-format off */
-#define BACK_TO_11 "DROP INDEX jobs_fresh;"
+#define BACK_TO_12 "ALTER TABLE lanes DROP COLUMN pace; ALTER TABLE lanes DROP COLUMN pace_since;"
+#define BACK_TO_11 BACK_TO_12 "DROP INDEX jobs_fresh;"
 #define BACK_TO_10 BACK_TO_11 "ALTER TABLE lanes DROP COLUMN own_prio;"
 #define BACK_TO_9 BACK_TO_10 "DROP TABLE hands; ALTER TABLE lanes DROP COLUMN br_since;"
 #define BACK_TO_7 BACK_TO_9 "ALTER TABLE jobs DROP COLUMN usage; ALTER TABLE session_hours DROP COLUMN requests;"
@@ -465,6 +466,33 @@ static void s19_a_store_of_version_11_finds_results_by_unique_key(void **state)
     assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"), SCHEMA_VERSION);
 }
 
+/* Version 12 uses all of a rate, and takes away nothing of what is known of it. */
+static void s19_a_store_of_version_12_goes_on_and_may_be_gone_back_to(void **state)
+{
+    (void)state;
+    fine(store_open(&store, dir, &limits, 7, now, &fault));
+    store_close(&store);
+    run("fulmar.db", BACK_TO_12 "DELETE FROM meta WHERE k='tables'; PRAGMA user_version=12");
+    struct store_limits patient = limits;
+    patient.rollback_ms = 3600000;
+    struct lane_view v;
+    fine(store_open(&store, dir, &patient, 7, now, &fault));
+    fine(store_lane(store, SPAN("default/x/normal"), now, arena, &v, &fault));
+    assert_int_equal(v.pace.percent, 0);
+    store_close(&store);
+    assert_int_equal(ask("fulmar.db", "PRAGMA user_version"), 12);
+    assert_int_equal(ask("fulmar.db", "SELECT v FROM meta WHERE k='tables'"), SCHEMA_VERSION);
+    run("fulmar.db", "UPDATE lanes SET pace=50,pace_since=7"); /* this version */
+    run("fulmar.db",                                           /* that one */
+        "INSERT INTO lanes(lane_id,name,weight,pass,used_at) VALUES(77,'new/x/normal',300,0,1);"
+        "UPDATE lanes SET tat_ms=4");
+    fine(store_open(&store, dir, &patient, 7, now, &fault));
+    fine(store_lane(store, SPAN("new/x/normal"), now, arena, &v, &fault));
+    assert_int_equal(v.pace.percent, 0);
+    fine(store_lane(store, SPAN("default/x/normal"), now, arena, &v, &fault));
+    assert_int_equal(v.pace.percent, 50);
+}
+
 /* What version 5 brought is taken out too, which is version 4. */
 static void s19_a_store_of_version_4_goes_on_with_every_job_as_it_was(void **state)
 {
@@ -626,6 +654,7 @@ int main(void)
         T(s19_a_store_of_version_9_goes_on_with_its_limits),
         T(s19_a_store_of_version_10_goes_on_and_may_be_gone_back_to),
         T(s19_a_store_of_version_11_finds_results_by_unique_key),
+        T(s19_a_store_of_version_12_goes_on_and_may_be_gone_back_to),
         T(s19_the_version_before_works_on_the_same_file_until_the_window_is_over),
         T(what_takes_something_away_keeps_a_copy_and_ends_the_window),
         T(what_no_version_may_use_stays_so_when_it_is_brought_up),
