@@ -40,8 +40,7 @@ static int64_t told(int64_t *out_last)
             continue;
         char *body = arena_text(w->a, events[i].body);
         long long last = 0;
-        assert_int_equal(
-            sscanf(body, "{\"lane\":\"x/normal\",\"percent\":%lld}", &last), 1);
+        assert_int_equal(sscanf(body, "{\"lane\":\"x/normal\",\"percent\":%lld}", &last), 1);
         *out_last = last;
         count++;
     }
