@@ -100,7 +100,7 @@ struct model_rules {
     bool throttle_is_fail;  /* the mutation: a 429 is charged to the failures */
     bool probe_forgotten; /* the mutation: a probe without verdict leaves the lane half open */
     bool prio_forgotten;  /* the mutation: what a lane says of the priority does not count */
-    bool pace_forgotten; /* the mutation: a rate stays as it is when the site asks to wait */
+    bool pace_forgotten;  /* the mutation: a rate stays as it is when the site asks to wait */
     bool depth_forgotten; /* the mutation: a full lane takes one more */
     bool open_counts;     /* endings that come while the breaker is open count too */
     bool trips_alike;     /* every opening is as long as the first */
