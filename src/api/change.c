@@ -85,7 +85,7 @@ static bool read_change(struct body *b, struct json_parser *parser, struct span 
     if (!body_read(b, parser, text, false, members, &root))
         return false;
     refuse_fixed(b, root);
-    body_setting(b, root, "", "priority", 0, 9, LANE_PRIORITY, &c->prio);
+    body_setting(b, root, "", "priority", 0, 9, CHANGE_PRIO_OF_LANE, &c->prio);
     body_setting(b, root, "", "limit", 1, ORDER_LIMIT_MAX, 0, &c->limit);
     body_setting(b, root, "", "expires_s", 1, TERMS_WAIT_MAX_S, 0, &expires_s);
     body_setting(b, root, "", "deadline_s", 1, TERMS_WAIT_MAX_S, 0, &deadline_s);

@@ -140,7 +140,7 @@ static bool is_time(int64_t ms)
 
 err asked_change(const struct job_change *c, struct fault *f)
 {
-    if ((unsigned)c->hold > HOLD_OFF || c->prio < CHANGE_NOT || c->prio > 9 ||
+    if ((unsigned)c->hold > HOLD_OFF || c->prio < CHANGE_PRIO_OF_LANE || c->prio > 9 ||
         c->limit < CHANGE_NOT)
         return fail(f, E_BAD_INPUT, "the priority must be 0 to 9, the limit 0 or more");
     if (!is_time(c->run_at_ms) || !is_time(c->expires_ms) || !is_time(c->deadline_ms) ||

@@ -194,7 +194,10 @@ MUST_USE err store_accept(struct store *s, const struct accept_args *args, wall 
  * may end. Its run_at is STORE_HELD_MS. */
 static const int64_t STORE_HELD_MS = 9007199254740991; /* a number that every store can keep */
 enum job_hold { HOLD_AS_IT_IS, HOLD_ON, HOLD_OFF };
-enum { CHANGE_NOT = -1 };
+enum {
+    CHANGE_NOT = -1,
+    CHANGE_PRIO_OF_LANE = -2 /* of a priority: what its lane has for jobs without one */
+};
 struct job_change {
     struct span id;
     int64_t revision; /* that it has to be at; −1: any */

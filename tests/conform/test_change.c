@@ -254,6 +254,27 @@ static void a_priority_changes_whose_turn_it_is(void **state)
     assert_int_equal(events_of(third, "job.changed"), 1);
 }
 
+static void a_priority_that_is_taken_back_is_that_of_its_lane(void **state)
+{
+    (void)state;
+    const char *id = accept_job();
+    struct job_change c = change_of(id);
+    c.prio = 1;
+    change(&c);
+    c.prio = CHANGE_PRIO_OF_LANE;
+    change(&c);
+    assert_int_equal(view(id).prio, 5); /* its lane has none */
+    struct lane_change lane = lane_sets("x/normal");
+    lane.settings.prio = 8;
+    assert_int_equal(lane_change(&lane), E_OK);
+    assert_int_equal(view(id).prio, 5); /* those that are there keep theirs */
+    const char *other = accept_job();   /* with a priority of its own */
+    change(&c);
+    assert_int_equal(view(id).prio, 8);
+    assert_int_equal(view(other).prio, 5);
+    assert_string_equal(lease_next().id, id);
+}
+
 /* One that was given back stands in front of its lane, and still does when something else of it changes. */
 static void a_change_of_other_things_keeps_the_place(void **state)
 {
@@ -554,6 +575,7 @@ static const struct CMUnitTest tests[] = {
     S(a_priority_changes_whose_turn_it_is),
     S(a_change_of_other_things_keeps_the_place),
     S(a_priority_survives_the_hold),
+    S(a_priority_that_is_taken_back_is_that_of_its_lane),
     S(a_start_is_put_off_or_brought_forward),
     S(ends_are_put_off_and_taken_back),
     S(a_limit_changes_with_its_options),

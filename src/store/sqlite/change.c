@@ -206,7 +206,9 @@ err sqlite_change(struct store *s, const struct job_change *args, wall now, stru
         e = may_change(s, &r, args, f);
     if (e || is_so(&r, args))
         return e;
-    struct changing t = {.prio = given(args->prio, r.prio),
+    struct changing t = {.prio = args->prio == CHANGE_PRIO_OF_LANE
+                                     ? lanes_settings(s, r.lane).prio
+                                     : given(args->prio, r.prio),
                          .limit = given(args->limit, r.limit),
                          .spec = BUF(2 * STORE_SPEC_MAX)};
     e = label(s, &r, args, &t.spec, f);

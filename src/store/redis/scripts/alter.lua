@@ -1,7 +1,7 @@
 -- alter.lua - a job that waits is changed, held, or let go (store/sqlite/change.c), or it is said why not: part of the scripts
 -- that do so, behind ends.lua. a: what change.lua is asked. Answers as that does, and whether something was changed.
 -- late
-local LABELS_MOST, OPTIONS_MOST = 16, 65536 -- core/labels.h, STORE_SPEC_MAX
+local LABELS_MOST, OPTIONS_MOST, PRIO_OF_LANE = 16, 65536, -2 -- core/labels.h, STORE_SPEC_MAX, CHANGE_PRIO_OF_LANE
 -- The options with labels changed, and the labels: core/labels.h. nil: there would be too many.
 local function labelled(options, change)
     local at, of, names = string.find(options, '"labels":{', 1, true), {}, {}
@@ -39,7 +39,7 @@ local function set_options(j, options)
 end
 function M.alter(a)
     local j, rev, hold, prio, run, limit = M.job(a[1]), N(a[2]), N(a[3]), N(a[4]), N(a[5]), N(a[10])
-    local options, labels, given = nil, nil, limit >= 0
+    local options, labels, given = nil, nil, limit >= 0 or prio == PRIO_OF_LANE
     for i = 4, 9 do
         given = given or N(a[i]) >= 0
     end
@@ -81,6 +81,7 @@ function M.alter(a)
     local to, holds = j.st, hold == 1 or (hold == 0 and held)
     local at = held and j.hr or j.st == READY and 0 or j.ra
     local moves = (hold ~= 0 and held ~= holds) or (run >= 0 and not (j.st == READY and run <= now))
+    prio = prio == PRIO_OF_LANE and M.settings(M.lane(j.ln)).prio or prio
     if prio >= 0 then
         j.rk = j.rk ~= 0 and j.rk + (j.pr - prio) * AGING or 0
         j.pr = prio
