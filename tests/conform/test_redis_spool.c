@@ -84,7 +84,7 @@ static void what_was_accepted_comes_in_whatever_the_queue_takes_now(void **state
                      E_DRAINING);
 }
 
-static void a_key_is_known_where_its_job_waits_and_each_job_runs(void **state)
+static void a_key_is_known_where_its_job_waits_and_its_work_is_done_once(void **state)
 {
     (void)state;
     struct accept_args args = job_args(new_id(), "x/normal"), same, other;
@@ -101,11 +101,12 @@ static void a_key_is_known_where_its_job_waits_and_each_job_runs(void **state)
     other = same;
     other.request_hash = 8;
     assert_int_equal(spooling_find(spool, &other, now(), &reply, &f), E_BAD_INPUT);
-    /* Another node took the request as well, when the queue was back: both were answered, both run. */
+    /* Another node took the request as well, when the queue was back: both were answered, and are there. */
     assert_int_equal(accept_args(&same).replayed, false);
     hand_over();
     assert_int_equal(jobs_count(), 2);
-    assert_int_equal(state_of(args.id.p), JOB_READY);
+    assert_int_equal(state_of(same.id.p), JOB_READY);
+    assert_int_equal(state_of(args.id.p), JOB_BLOCKED); /* it has what that one brings */
     /* From now on it is the queue that knows the key. */
     assert_int_equal(spooling_find(spool, &same, now(), &reply, &f), E_END);
     /* One that the queue had taken, though its answer was lost, is there once. */
@@ -127,6 +128,65 @@ static void a_key_is_known_where_its_job_waits_and_each_job_runs(void **state)
     assert_int_equal(jobs_count(), 3);
     /* Its client was answered: somebody is told. */
     assert_int_equal(spooling_state(spool).aside, 1);
+}
+
+/* The queue took an order just before it went, its answer was lost, and who asked again was answered by this node. */
+static const char *taken_twice(struct accept_args *first)
+{
+    struct accept_reply reply;
+    *first = job_args(new_id(), "x/normal");
+    first->idempotency_key = span_of(first->id.p);
+    first->unique_key = span_of(first->id.p);
+    first->request_hash = 7;
+    accept_args(first);
+    struct accept_args again = *first;
+    again.id = span_of(new_id());
+    assert_int_equal(take(&again, &reply), E_OK);
+    return again.id.p;
+}
+
+static void what_was_taken_twice_for_one_request_is_done_once(void **state)
+{
+    (void)state;
+    for (int ended = 0; ended < 2; ended++) {
+        struct accept_args first;
+        const char *again = taken_twice(&first);
+        if (!ended)
+            hand_over();
+        struct lease l = start_next();
+        assert_string_equal(l.id, first.id.p);
+        assert_int_equal(commit_batch(&l, 0, 0, 3), E_OK);
+        finish(&l, FAILURE_NONE);
+        if (ended)
+            hand_over();
+        assert_true(has_none());
+        assert_int_equal(state_of(again), JOB_SUCCEEDED);
+        assert_int_equal(view(again).have, 3);
+        assert_int_equal(spooling_state(spool).waiting, 0);
+        started_anew(); /* it is handed over again, and is there */
+        assert_int_equal(spooling_state(spool).aside, 0);
+        assert_int_equal(view(again).have, 3);
+        assert_int_equal(jobs_count(), 2 * (ended + 1));
+    }
+    assert_int_equal(walk_once(), 0);
+}
+
+static void what_was_taken_twice_goes_on_by_itself_when_the_first_one_fails(void **state)
+{
+    (void)state;
+    for (int ended = 0; ended < 2; ended++) {
+        struct accept_args first;
+        const char *again = taken_twice(&first);
+        if (!ended)
+            hand_over();
+        cancel(first.id.p, false);
+        if (ended)
+            hand_over();
+        struct lease l = start_next();
+        assert_string_equal(l.id, again);
+        finish(&l, FAILURE_NONE);
+        assert_int_equal(state_of(again), JOB_SUCCEEDED);
+    }
 }
 
 /* A request that the queue has, and who answered for it is away: it is answered again, and nothing else comes of it. */
@@ -592,10 +652,9 @@ static void a_job_whose_key_another_node_brought_is_known_when_it_comes_anew(voi
     struct fault f = {0};
     assert_int_equal(spooling_asked(spool, here.id, &f), E_OK);
     /* Where it has been, it is not done again. */
-    for (int i = 0; i < 2; i++) {
-        struct lease l = start_next();
-        finish(&l, FAILURE_NONE);
-    }
+    struct lease l = start_next();
+    finish(&l, FAILURE_NONE);
+    assert_int_equal(state_of(here.id.p), JOB_SUCCEEDED);
     forget_all();
     started_anew();
     assert_int_equal(jobs_count(), 0);
@@ -697,7 +756,9 @@ int main(void)
         SPOOL(a_queue_that_is_away_is_told_from_one_that_refuses),
         SPOOL(jobs_are_handed_over_once_and_keep_their_order_and_time),
         SPOOL(what_was_accepted_comes_in_whatever_the_queue_takes_now),
-        SPOOL(a_key_is_known_where_its_job_waits_and_each_job_runs),
+        SPOOL(a_key_is_known_where_its_job_waits_and_its_work_is_done_once),
+        SPOOL(what_was_taken_twice_for_one_request_is_done_once),
+        SPOOL(what_was_taken_twice_goes_on_by_itself_when_the_first_one_fails),
         SPOOL(what_was_answered_is_answered_again_whatever_has_changed_since),
         SPOOL(what_may_not_come_in_is_not_taken_and_a_full_spool_says_so),
         SPOOL(of_a_unique_key_one_job_waits_and_the_newest_comes_in),

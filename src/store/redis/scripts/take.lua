@@ -44,6 +44,17 @@ local function ends_by(mode, live, successor, accepted)
     local other = successor or mode == 2 and live
     return other and other.ca > accepted and ended_by(REPLACED, other.id) or nil
 end
+-- This request was answered twice, for two nodes, or one that had lost the answer of this store, took it: the work is done once, and
+-- both have what it brings.
+local function twin_of(a, plan, twin)
+    plan.request, a[21] = nil, ''
+    if twin.st == SUCCEEDED then
+        plan.answer, plan.source = twin, 1
+    else
+        plan.leader, plan.how = twin, WAITS_SHARE
+    end
+    return plan
+end
 -- lane_priority() in core/lane.c
 local function priority_of(a, l)
     return a[34] == '1' and l and l.op > 0 and l.op - 1 or N(a[10])
@@ -74,6 +85,12 @@ function M.plan(a)
         if now - N(at) <= KEY_MS then
             if hash_before ~= a[20] then
                 return nil, {R_BODY}
+            end
+            local twin = by_node and not a.coming and job ~= id and M.job(job)
+            if twin and not M.is_absent(id, by_node) then
+                return nil, {R_STATE}
+            elseif twin and twin.st <= SUCCEEDED then
+                return twin_of(a, plan, twin)
             end
             return nil, {R_OK, job, 1, 0, 0, 0}
         end
