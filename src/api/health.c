@@ -84,6 +84,16 @@ static void put_lost(struct json_w *w, const struct store_loss *lost)
     json_close(w);
 }
 
+/* Whether this node hears of work. */
+static void put_work(struct json_w *w)
+{
+    json_key(w, "work");
+    json_open(w);
+    view_time(w, "looked_at", metric_get(METRIC_QUEUE_LOOKED, 0) * 1000);
+    json_kv_int(w, "wake_silent_ms", metric_get(METRIC_QUEUE_SILENT, 0));
+    json_close(w);
+}
+
 static void add_verbose(struct buf *out, const struct api_status *s, bool ready,
                         const char *why)
 {
@@ -106,6 +116,7 @@ static void add_verbose(struct buf *out, const struct api_status *s, bool ready,
     put_queue(&w, &s->queue);
     put_spool(&w, &s->spool);
     put_lost(&w, &s->lost);
+    put_work(&w);
     json_key(&w, "sites");
     put_sites(&w, s);
     json_kv_int(&w, "event_streams", metric_get(METRIC_SSE_CLIENTS, 0));

@@ -24,6 +24,10 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(JOBS_DELETED, "fulmar_jobs_deleted_total", METRIC_COUNTER, "limit",                                                                                                                         \
       "age jobs bytes dead_age dead_jobs",                                                                                                                                                        \
       "ended jobs deleted, by the limit that was exceeded: store.retention*, dead.retention*")                                                                                                    \
+    X(QUEUE_LOOKED, "fulmar_queue_looked_timestamp_seconds", METRIC_GAUGE, "", "",                                                                                                                \
+      "when this node last asked the queue what it could do, and was answered: seconds since 1970")                                                                                               \
+    X(QUEUE_SILENT, "fulmar_queue_wake_silent_ms", METRIC_GAUGE, "", "",                                                                                                                          \
+      "of several machines: so long whoever tells this node of work has had no answer; 0 while that is well, or not asked")                                                                       \
     X(QUEUE_REPAIRS, "fulmar_queue_repairs_total", METRIC_COUNTER, "", "",                                                                                                                        \
       "entries of a shared queue that did not say what its jobs say, and were put right")                                                                                                         \
     X(QUEUE_LOSSES, "fulmar_queue_losses_total", METRIC_COUNTER, "", "",                                                                                                                          \

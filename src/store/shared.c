@@ -209,6 +209,14 @@ void shared_hungry(struct shared *s, bool hungry)
     pthread_mutex_unlock(&s->lock);
 }
 
+int64_t shared_silent_ms(struct shared *s)
+{
+    pthread_mutex_lock(&s->lock);
+    int64_t silent = s->marker ? marker_state(s->marker).silent_ms : 0;
+    pthread_mutex_unlock(&s->lock);
+    return silent;
+}
+
 void shared_look(struct shared *s)
 {
     struct preflight_finding found[PREFLIGHT_MOST];

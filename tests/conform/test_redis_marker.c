@@ -129,12 +129,16 @@ static void a_connection_that_went_silent_is_thrown_away(void **state)
     redis_signal(&server, SIGSTOP); /* nothing is refused or reset: it just never answers */
     while (marker_state(w).answered_ms < 1000)
         redis_nap();
+    assert_true(marker_state(w).silent_ms >= 1000);
     redis_signal(&server, SIGCONT);
     while (woken < 2) { /* what the dead connection had asked for may still take one */
         mark();
         redis_nap();
     }
     assert_true(marker_state(w).connections > connections);
+    assert_true(marker_state(w).silent_ms < 1000);
+    marker_hungry(w, false); /* it does not ask */
+    assert_int_equal(marker_state(w).silent_ms, 0);
 }
 
 static void an_idle_node_asks_once_a_wait_and_no_more(void **state)

@@ -21,6 +21,7 @@ struct marker {
     pthread_cond_t changed;
     bool stopping, hungry;
     mono answered; /* 0: never */
+    mono asked;    /* the first question that was not answered since */
     int64_t wakes, connections;
 };
 
@@ -62,7 +63,7 @@ static void rest(struct marker *m, int64_t ms)
 static void note_answer(struct marker *m, bool marker)
 {
     pthread_mutex_lock(&m->lock);
-    m->answered = clock_mono();
+    m->answered = m->asked = clock_mono();
     m->wakes += marker;
     m->connections = link_state(m->link).connections;
     pthread_mutex_unlock(&m->lock);
@@ -143,8 +144,10 @@ void marker_stop(struct marker **m)
 void marker_hungry(struct marker *m, bool hungry)
 {
     pthread_mutex_lock(&m->lock);
-    if (hungry && !m->hungry)
+    if (hungry && !m->hungry) {
+        m->asked = clock_mono();
         pthread_cond_broadcast(&m->changed);
+    }
     m->hungry = hungry;
     pthread_mutex_unlock(&m->lock);
 }
@@ -154,6 +157,7 @@ struct marker_state marker_state(struct marker *m)
     pthread_mutex_lock(&m->lock);
     struct marker_state state = {
         .answered_ms = m->answered.ms ? clock_mono().ms - m->answered.ms : -1,
+        .silent_ms = m->hungry ? clock_mono().ms - m->asked.ms : 0,
         .wakes = m->wakes,
         .connections = m->connections,
     };

@@ -31,6 +31,7 @@ void marker_hungry(struct marker *m, bool hungry);
 
 struct marker_state {
     int64_t answered_ms; /* since it last got an answer, empty or not; −1: never yet */
+    int64_t silent_ms;   /* so long it has asked without an answer; 0 while it does not ask */
     int64_t wakes;       /* markers taken */
     int64_t connections; /* made so far */
 };

@@ -485,8 +485,14 @@ function M.fixed_text(id)
     local key = P .. 'p:' .. id
     return new_texts and new_texts[key] or call('GET', key) or ''
 end
+-- What stands behind the last one that is stored is '': later versions may leave that out.
+local FIXED = 7
 function M.fixed(id)
-    return M.texts_of(M.fixed_text(id))
+    local parts = M.texts_of(M.fixed_text(id))
+    for i = #parts + 1, #parts > 0 and FIXED or 0 do
+        parts[i] = ''
+    end
+    return parts
 end
 function M.set_fixed(id, text)
     if new_texts then
