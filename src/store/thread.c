@@ -666,7 +666,7 @@ static void hand_back(struct store_thread *t, struct store_op **ops, size_t n)
 
 struct watch {
     int64_t poll_ms; /* time between two polls */
-    struct timespec polled, looked;
+    struct timespec polled, looked, idled;
     struct timespec rested; /* trouble began: no upkeep for TROUBLE_MS */
     bool resting;
     struct timespec drift_at; /* last look at the fields */
@@ -813,7 +813,7 @@ static void *thread_main(void *arg)
     int64_t lease_ms = t->config.limits.lease_ms;
     struct watch w = {.poll_ms = lease_ms < POLL_MS ? lease_ms : POLL_MS};
     clock_gettime(CLOCK_MONOTONIC, &w.polled);
-    w.looked = w.polled;
+    w.looked = w.idled = w.polled;
     (void)read_time(t, &w.real_ahead_ms);
     w.sure = look_ahead(t, &w.known);
     t->config.wake(
@@ -827,10 +827,13 @@ static void *thread_main(void *arg)
             hand_back(t, ops, n);
             t->config.wake(t->config.wake_ctx);
         }
-        if (idle)
+        /* What a store of several machines does beside its work is little, and is done under any load. */
+        if (idle || (t->shared && elapsed_ms(&w.idled) >= LOOK_MS)) {
+            clock_gettime(CLOCK_MONOTONIC, &w.idled);
             store_idle(t->store);
-        if (idle && t->shared)
-            shared_look(t->shared);
+            if (t->shared)
+                shared_look(t->shared);
+        }
         if (keep_up(t, &w))
             t->config.wake(t->config.wake_ctx);
     }

@@ -580,6 +580,27 @@ static int64_t work_of_retention(const struct retain_args *args)
     return w->maker->work() - began;
 }
 
+/* Each job has an index of its own, for its work: of such a step looks at many. */
+static void a_walk_takes_few_steps_also_where_indexes_are_small(void **state)
+{
+    (void)state;
+    enum { JOBS = 300 };
+    struct audit_reply r;
+    for (int i = 0; i < JOBS; i++) {
+        struct accept_args args = job_args(new_id(), "x/normal");
+        args.work = i + 1;
+        accept_args(&args);
+    }
+    int64_t walks = -1, steps = 0;
+    do {
+        assert_int_equal(redis_audit(w->s, now(), &r, &w->f), E_OK);
+        walks = walks < 0 ? r.walks : walks;
+        steps++;
+    } while (r.walks < walks + 1);
+    assert_in_range(steps, 10, 150);
+    assert_int_equal(walk_once(), 0);
+}
+
 static void what_is_needed_holds_up_nothing_behind_it_and_is_looked_at_once(void **state)
 {
     (void)state;
@@ -813,6 +834,7 @@ int main(void)
         S(without_an_archive_a_batch_with_records_is_refused_and_one_without_is_not),
         S(records_that_the_cursor_never_reached_are_taken_back),
         S(s71_a_broken_index_is_found_and_put_right_and_no_job_is_lost),
+        S(a_walk_takes_few_steps_also_where_indexes_are_small),
         S(what_is_needed_holds_up_nothing_behind_it_and_is_looked_at_once),
         S(new_events_of_a_job_cost_the_same_however_many_it_had),
         S(without_memory_nothing_comes_in_and_what_runs_ends),

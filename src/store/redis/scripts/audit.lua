@@ -4,7 +4,7 @@
 -- The walk is the store's, not a node's: hash audit, and audit:todo, indexes that are being walked through.
 -- Reply: {R_OK, put right in this step, in all, walks done}
 -- with ends.lua, take.lua, batches.lua, batch_pieces.lua, schedules.lua
-local PIECE, fixed = 50, 0
+local PIECE, FEW, fixed = 50, 2, 0 -- members in a step; an index counts as so many at least
 local RUNNING = 0 -- of an operation
 local touched = {}
 
@@ -200,12 +200,12 @@ local function check_pointer(key, field, id)
     call('HDEL', P .. key, field)
     fixed = fixed + 1
 end
--- Foreign data under the keys of one of them keeps nobody from putting the others right.
+-- Foreign data under the keys of one of them keeps nobody from putting the others right. Returns where to go on, and how many it looked at.
 local function walk_index(key, cursor)
     local kind = call('TYPE', P .. key).ok
     local scan = ({zset = 'ZSCAN', set = 'SSCAN', hash = 'HSCAN'})[kind]
     if not scan then
-        return '0'
+        return '0', 0
     end
     local page = call(scan, P .. key, cursor, 'COUNT', PIECE)
     for i = 1, #page[2], kind == 'set' and 1 or 2 do
@@ -215,7 +215,7 @@ local function walk_index(key, cursor)
             pcall(check_member, key, page[2][i])
         end
     end
-    return page[1]
+    return page[1], #page[2]
 end
 local STATIC = {'sched', 'act', 'stop', 'over', 'done', 'dead', 'uniq', 'uniqb', 'bidem', 's:0', 's:1', 's:2', 's:3', 's:4', 's:5', 's:6',
                 's:7'}
@@ -259,12 +259,20 @@ drop_staged()
 local v = call('HMGET', P .. 'audit', 'keys', 'index', 'walks')
 local todo, walks = call('LINDEX', P .. 'audit:todo', 0), N(v[3])
 if todo then
-    local cursor = walk_index(todo, v[2] or '0')
-    call('HSET', P .. 'audit', 'index', cursor)
-    if cursor == '0' then
+    -- Most have a member or two: some at once.
+    local cursor, left = v[2] or '0', PIECE
+    while todo and left > 0 do
+        local looked
+        cursor, looked = walk_index(todo, cursor)
+        left = left - max(looked, FEW)
+        if cursor ~= '0' then
+            break
+        end
         call('LPOP', P .. 'audit:todo')
-        walks = call('LLEN', P .. 'audit:todo') == 0 and (v[1] or '0') == '0' and walks + 1 or walks
+        todo = call('LINDEX', P .. 'audit:todo', 0)
     end
+    call('HSET', P .. 'audit', 'index', cursor)
+    walks = not todo and (v[1] or '0') == '0' and walks + 1 or walks
 else
     local cursor = walk_keys(v[1] or '0')
     call('HSET', P .. 'audit', 'keys', cursor)
