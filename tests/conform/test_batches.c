@@ -1157,6 +1157,61 @@ static struct operation_view retry_batch(const char *id)
     return v;
 }
 
+/* One that came back stands in no row: what comes next waits for the last one of its row, not for that. */
+static void what_came_back_is_not_the_end_of_a_row(void **state)
+{
+    (void)state;
+    struct batch_args args = args_of(2);
+    struct batch_reply reply;
+    struct lease first, second, again, third;
+    args.open = true;
+    args.parallel = 1;
+    assert_int_equal(create(&args, &reply), E_OK);
+    assert_true(reserve(&first));
+    finish(&first, FAILURE_NOT_FOUND, "");
+    assert_true(reserve(&second));
+    retry_batch(reply.id);
+    assert_true(reserve(&again));
+    assert_string_equal(again.id, first.id);
+    make_orders(1);
+    assert_int_equal(add_jobs(reply.id, 1, &(struct batch_reply){0}), E_OK);
+    assert_false(reserve(&third));
+    finish(&again, FAILURE_NONE, "");
+    assert_false(reserve(&third)); /* the second one runs still */
+    finish(&second, FAILURE_NONE, "");
+    assert_true(reserve(&third));
+    assert_string_equal(third.id, ids[0]);
+}
+
+/* Who waits for a job of a batch without being of it takes nobody's place in a row. */
+static void a_job_of_no_batch_that_waits_for_one_of_it_is_in_no_row(void **state)
+{
+    (void)state;
+    struct batch_args args = args_of(1);
+    struct batch_reply reply;
+    struct accept_reply outside;
+    struct lease first, l;
+    args.open = true;
+    args.parallel = 1;
+    orders[0].unique_key = SPAN("k");
+    assert_int_equal(create(&args, &reply), E_OK);
+    assert_true(reserve(&first));
+    struct accept_args other = orders[0];
+    other.id = SPAN("job_01ARZ3NDEKTSV4RRFFQ6900OUT");
+    other.on_conflict = UNIQUE_RUN_AFTER_ACTIVE;
+    begin();
+    assert_int_equal(store_accept(w->s, &other, now(), &outside, &w->f), E_OK);
+    commit();
+    assert_int_equal(outside.state, JOB_BLOCKED);
+    make_orders(1);
+    assert_int_equal(add_jobs(reply.id, 1, &(struct batch_reply){0}), E_OK);
+    assert_false(reserve(&l));
+    finish(&first, FAILURE_NONE, "");
+    assert_true(reserve(&l));
+    assert_true(reserve(&l));
+    assert_false(reserve(&l));
+}
+
 static void the_failed_jobs_of_a_batch_come_back_and_can_make_it_a_success(void **state)
 {
     (void)state;
@@ -1309,6 +1364,8 @@ static const struct CMUnitTest tests[] = {
     T(a_job_that_is_cancelled_while_it_waits_frees_no_place),
     T(equal_work_within_a_batch_is_decided_before_anything_is_stored),
     T(the_failed_jobs_of_a_batch_come_back_and_can_make_it_a_success),
+    T(what_came_back_is_not_the_end_of_a_row),
+    T(a_job_of_no_batch_that_waits_for_one_of_it_is_in_no_row),
     T(a_stopped_batch_that_is_retried_counts_its_failures_from_new),
     T(its_jobs_and_batches_come_page_by_page),
     T(records_of_all_its_jobs_come_as_one_list),

@@ -580,6 +580,60 @@ static int64_t work_of_retention(const struct retain_args *args)
     return w->maker->work() - began;
 }
 
+static struct lease lease_of_work(int64_t work)
+{
+    struct accept_args args = job_args(new_id(), "x/normal");
+    args.work = work;
+    args.unique_key = SPAN("u");
+    accept_args(&args);
+    return start_next();
+}
+
+static const char *key_like(const char *pattern)
+{
+    ASK("KEYS", pattern);
+    assert_int_equal(heard.count, 1);
+    return arena_text(w->ids, reply_text(&heard, 0));
+}
+
+static void where_results_are_offered_is_walked_too(void **state)
+{
+    (void)state;
+    struct lease l = lease_of_work(5);
+    finish(&l, FAILURE_NONE);
+    const char *by_work = key_like("fulmar:{q}:wa:*"), *by_key = key_like("fulmar:{q}:ua:*");
+    assert_int_equal(walk_once(), 0);
+    ASK("DEL", by_work);
+    ASK("ZADD", by_key, "7", "job_of_nobody");
+    assert_int_equal(walk_once(), 2);
+    ASK("ZCARD", by_work);
+    assert_int_equal(heard.number, 1);
+    ASK("ZCARD", by_key);
+    assert_int_equal(heard.number, 1);
+}
+
+static void somebody_elses_data_where_a_result_is_offered_leaves_the_job_as_it_was(void **state)
+{
+    (void)state;
+    struct lease l = lease_of_work(5);
+    finish(&l, FAILURE_NONE);
+    const char *keys[] = {key_like("fulmar:{q}:wa:*"), key_like("fulmar:{q}:ua:*")};
+    for (int i = 0; i < 2; i++) {
+        l = lease_of_work(5);
+        ASK("RENAME", keys[i], "aside");
+        ASK("SET", keys[i], "somebody else's");
+        struct finish_args args = finish_args_of(&l, FAILURE_NONE);
+        struct finish_reply reply;
+        struct span before = look();
+        assert_int_equal(try_finish(&args, &reply), E_STORE);
+        same_look(before, look());
+        ASK("RENAME", "aside", keys[i]);
+        assert_int_equal(try_finish(&args, &reply), E_OK);
+        assert_int_equal(state_of(l.id), JOB_SUCCEEDED);
+    }
+    assert_int_equal(walk_once(), 0);
+}
+
 /* Each job has an index of its own, for its work: of such a step looks at many. */
 static void a_walk_takes_few_steps_also_where_indexes_are_small(void **state)
 {
@@ -834,6 +888,8 @@ int main(void)
         S(without_an_archive_a_batch_with_records_is_refused_and_one_without_is_not),
         S(records_that_the_cursor_never_reached_are_taken_back),
         S(s71_a_broken_index_is_found_and_put_right_and_no_job_is_lost),
+        S(where_results_are_offered_is_walked_too),
+        S(somebody_elses_data_where_a_result_is_offered_leaves_the_job_as_it_was),
         S(a_walk_takes_few_steps_also_where_indexes_are_small),
         S(what_is_needed_holds_up_nothing_behind_it_and_is_looked_at_once),
         S(new_events_of_a_job_cost_the_same_however_many_it_had),

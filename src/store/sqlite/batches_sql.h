@@ -137,8 +137,8 @@
     X(SQL_BATCH_CHILD, "UPDATE jobs SET batch=?2 WHERE id=?1")                                 \
     X(SQL_BATCH_COUNTS, "SELECT state,count(*) FROM jobs INDEXED BY jobs_batch WHERE batch=?1 GROUP BY state") \
     X(SQL_BATCH_SIZE, "SELECT count(*) FROM jobs INDEXED BY jobs_of_batch WHERE batch=?1")     \
-    X(SQL_BATCH_TAILS, "SELECT seq FROM jobs j INDEXED BY jobs_batch WHERE j.batch=?1 AND j.state=?2 AND NOT EXISTS" \
-                       "(SELECT 1 FROM jobs w INDEXED BY jobs_waits WHERE w.waits_on IS NOT NULL AND w.waits_on=j.seq) LIMIT ?3") \
+    X(SQL_BATCH_TAILS, "SELECT seq FROM jobs j INDEXED BY jobs_batch WHERE j.batch=?1 AND j.state=?2 AND j.generation=0 AND NOT EXISTS" \
+                       "(SELECT 1 FROM jobs w INDEXED BY jobs_waits WHERE w.waits_on IS NOT NULL AND w.waits_on=j.seq AND w.batch=?1) LIMIT ?3") \
     X(SQL_BATCH_LIVE, "SELECT 1 FROM jobs INDEXED BY jobs_batch WHERE batch=?1 AND state<4 LIMIT 1") \
     X(SQL_BATCH_BAD, "SELECT 1 FROM jobs INDEXED BY jobs_batch WHERE batch=?1 AND state>4 LIMIT 1") \
     X(SQL_BATCH_FAILED, "SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_batch WHERE batch=?1 AND state IN (5,7) LIMIT ?2)") \

@@ -6,7 +6,7 @@
 
 #include "base/need.h"
 
-/* The last job of each row that has not ended. */
+/* The last job of each row that has not ended. One that came back is in none. */
 err parallel_open(struct store *s, int64_t batch, int64_t most, struct parallel *out,
                   struct fault *f)
 {

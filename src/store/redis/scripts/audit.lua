@@ -40,6 +40,12 @@ local function wanted(j)
         w['stop'] = j.sb > 0 and {j.member, j.sb} or nil
     else
         w[j.st == DEAD and 'dead' or 'done'], w[l .. ':e'] = {j.member, j.fa}, {j.id}
+        if j.st == SUCCEEDED and j.wk ~= '' then
+            w['wa:' .. j.wk] = {j.id, j.fa}
+        end
+        if j.st == SUCCEEDED and j.uk ~= '' then
+            w[string.sub(M.results_of(tenant, j.uk), #P + 1)] = {j.id, j.fa}
+        end
     end
     if j.st < ACTIVE and j.ov > 0 then
         w['over'] = {j.member, j.ov}
@@ -236,7 +242,7 @@ local function walk_keys(cursor)
         elseif string.match(key, '^op:[^:]+$') then
             pcall(check_operation, string.sub(key, 4))
         elseif string.match(key, '^l:[^:]+:[01sbae]$') or string.match(key, '^te:[^:]+:a$') or string.match(key, '^si:[^:]+:a$') or
-            string.match(key, '^w[tk]:') or string.match(key, '^b:[^:]+:[0-7]$') then
+            string.match(key, '^w[tka]:') or string.match(key, '^ua:') or string.match(key, '^b:[^:]+:[0-7]$') then
             call('RPUSH', P .. 'audit:todo', key)
         end
     end

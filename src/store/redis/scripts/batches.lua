@@ -411,14 +411,15 @@ local function tails_of(b)
     elseif b.rw == 0 then
         for st = BLOCKED, ACTIVE do
             for i, sq in ipairs(call('ZMSCORE', P .. 's:' .. st, unpack(ids))) do
-                tails[#tails + 1] = sq and {id = ids[i], st = st, sq = N(sq)} or nil
+                local came_back = sq and N(call('HGET', P .. 'j:' .. ids[i], 'ge')) > 0 -- it is in no row
+                tails[#tails + 1] = sq and not came_back and {id = ids[i], st = st, sq = N(sq)} or nil
             end
         end
         return tails
     end
     for _, id in ipairs(ids) do
         local j = M.job(id)
-        j = j and j.ba == b.id and j.st < SUCCEEDED and last_behind(j, b)
+        j = j and j.ba == b.id and j.st < SUCCEEDED and j.ge == 0 and last_behind(j, b)
         if j and not seen[j.id] then
             seen[j.id], tails[#tails + 1] = true, {id = j.id, st = j.st, sq = j.sq}
         end

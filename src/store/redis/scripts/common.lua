@@ -1237,6 +1237,15 @@ end
 function M.results_of(tenant, key)
     return P .. 'ua:' .. tenant .. '\n' .. key
 end
+-- Fails when somebody else has put something where these are offered.
+function M.sound_results(tenant, work, key)
+    if work ~= '' then
+        call('ZCARD', P .. 'wa:' .. work)
+    end
+    if key ~= '' then
+        call('ZCARD', M.results_of(tenant, key))
+    end
+end
 -- Its result may become another's: that of equal work, or of an order with its unique key.
 function M.offer_result(j, at)
     if j.wk ~= '' then

@@ -50,6 +50,7 @@ local function look_at(a)
     if j then
         local fixed = a[3] ~= '0' or a[6] == '1' or j.mk > 0 or j.se ~= ''
         M.sound_indexes(j.ln, N(a[3]) == 0 and 'e' or 'es')
+        M.sound_results(M.lane(j.ln).te, N(a[3]) == 0 and j.wk or '', N(a[3]) == 0 and j.uk or '')
         return M.sound(j, fixed, a[10] ~= '' or a[12] ~= '' or j.fe > 1 or j.mk == 2 or M.is_awaited(j.id))
     end
     return nil, {R_STALE}

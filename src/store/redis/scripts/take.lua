@@ -271,6 +271,8 @@ local function look_at(a)
     M.sound_indexes(a[6], (plan.answer or plan.ends) and 'es' or plan.leader and 'b' or (a[29] == '1' or N(a[14]) > now) and 's' or '')
     if plan.leader then
         call('ZCARD', P .. 'wt:' .. plan.leader.id)
+    elseif plan.answer then
+        M.sound_results(a[2], a[23], a[21])
     end
     for _, j in pairs({plan.replaces, plan.behind, plan.drops, (plan.answer or plan.ends) and {id = a[1], ln = a[6]}}) do
         M.sound(j, true, true)
