@@ -1,6 +1,8 @@
 #include "store/shared.h"
 
+#include "base/log.h"
 #include "core/fence.h"
+#include "core/metrics.h"
 #include "os/clock.h"
 #include "os/secret.h"
 #include "store/absent.h"
@@ -11,7 +13,11 @@
 
 #include <pthread.h>
 
-enum { JOIN_MS = 500, TEXTS_BYTES = 1 << 16 };
+enum {
+    SILENT_MS = 10000 /* of the marker, whose answer takes a second */,
+    JOIN_MS = 500,
+    TEXTS_BYTES = 1 << 16
+};
 
 struct shared {
     struct shared_config config; /* its texts in the arena */
@@ -23,6 +29,7 @@ struct shared {
     struct store *store, *absent; /* one of them is NULL */
     mono again;                   /* not tried before */
     struct preflight_facts facts;
+    bool silent;           /* it was said that the marker has no answer */
     pthread_mutex_t lock;  /* of what follows */
     struct marker *marker; /* NULL: not there yet */
     bool hungry;
@@ -209,16 +216,26 @@ void shared_hungry(struct shared *s, bool hungry)
     pthread_mutex_unlock(&s->lock);
 }
 
-int64_t shared_silent_ms(struct shared *s)
+/* While nobody tells it what others left, this node finds it by looking, each second. */
+static void look_at_marker(struct shared *s)
 {
     pthread_mutex_lock(&s->lock);
     int64_t silent = s->marker ? marker_state(s->marker).silent_ms : 0;
     pthread_mutex_unlock(&s->lock);
-    return silent;
+    bool is = silent >= SILENT_MS && s->store && !store_is_away(s->store);
+    metric_set(METRIC_QUEUE_SILENT, 0, silent >= SILENT_MS ? silent : 0);
+    if (is && !s->silent)
+        log_warn(
+            "queue.wake_silent", F_N("silent_ms", silent),
+            F_C("do",
+                "the Redis answers other questions: see its slow log and its clients (BZPOPMIN); "
+                "until then work that other nodes leave is found up to a second later"));
+    s->silent = is;
 }
 
 void shared_look(struct shared *s)
 {
+    look_at_marker(s);
     struct preflight_finding found[PREFLIGHT_MOST];
     const struct preflight_facts *facts = s->store ? redis_facts(s->store) : NULL;
     if (!facts || strcmp(facts->run_id, s->facts.run_id) == 0)

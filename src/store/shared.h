@@ -40,10 +40,8 @@ shared_store(struct shared *s); /* lives as long as this, or until shared_join()
 
 /* Whether this machine has room for work: otherwise it leaves the call to others. Any thread. */
 void shared_hungry(struct shared *s, bool hungry);
-/* How long whoever tells this machine of work has had no answer; 0: it has, or is not asked. Any thread. */
-int64_t shared_silent_ms(struct shared *s);
-/* After store_idle(): a server that took over, or was started anew, is judged like the first one; it is not refused, for
- * jobs wait there. */
+/* After store_idle(), each second: whether whoever tells this machine of work has an answer; and a server that took over, or was
+ * started anew, is judged like the first one; it is not refused, for jobs wait there. */
 void shared_look(struct shared *s);
 /* What is wrong with the Redis. Returns how many; out_looks: how often it was looked at so far. Any thread. */
 size_t shared_findings(struct shared *s, struct preflight_finding out[PREFLIGHT_MOST],

@@ -14,7 +14,6 @@
 #include "store/spooling.h"
 #include "store/together.h"
 
-#include "base/log.h"
 #include "base/need.h"
 #include "core/metrics.h"
 #include "os/clock.h"
@@ -28,7 +27,6 @@
 enum {
     GROUP_MAX = 512,
     POLL_MS = 5000,    /* the safety poll: must find nothing */
-    SILENT_MS = 10000, /* of the question for work, whose answer takes a second */
     LOOK_MS = 1000,    /* of what other machines did a look may bring the first news */
     TROUBLE_MS = 250,  /* rest after the upkeep of a broken store failed */
     DRIFT_MS = 300000, /* between two looks at all fields of all sites */
@@ -86,7 +84,6 @@ struct store_thread {
     size_t unsure_next;
     struct fault
         unkept; /* why it could not keep what jobs bring when that was looked at last; of the thread */
-    bool silent; /* it was said that nobody tells it of work; of the thread */
 };
 
 /* ---- lists ---- */
@@ -585,21 +582,6 @@ static void look_at_archive(struct store_thread *t)
 }
 
 /* What may start now, what comes next, whether what it brings can be kept; told to the loop. False when the store cannot say. */
-/* While nobody tells it what others left, this node finds it by looking, each second. */
-static void look_at_waker(struct store_thread *t)
-{
-    int64_t silent = t->shared ? shared_silent_ms(t->shared) : 0;
-    bool is = silent >= SILENT_MS && !store_is_away(t->store);
-    metric_set(METRIC_QUEUE_SILENT, 0, silent >= SILENT_MS ? silent : 0);
-    if (is && !t->silent)
-        log_warn(
-            "queue.wake_silent", F_N("silent_ms", silent),
-            F_C("do",
-                "the Redis answers other questions: see its slow log and its client list (BZPOPMIN); "
-                "until then work of other nodes is found up to a second later"));
-    t->silent = is;
-}
-
 static bool look_ahead(struct store_thread *t, struct outlook *out)
 {
     struct fault f = {0};
@@ -787,7 +769,6 @@ static bool keep_up(struct store_thread *t, struct watch *w)
     if (!e && poll)
         watch_drift(t, w);
     note_loss(t);
-    look_at_waker(t);
     w->spool_more = hand_over(t);
     publish_spool(t);
     look_at_archive(t);
