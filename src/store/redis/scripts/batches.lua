@@ -411,8 +411,7 @@ local function tails_of(b)
     elseif b.rw == 0 then
         for st = BLOCKED, ACTIVE do
             for i, sq in ipairs(call('ZMSCORE', P .. 's:' .. st, unpack(ids))) do
-                local came_back = sq and N(call('HGET', P .. 'j:' .. ids[i], 'ge')) > 0 -- it is in no row
-                tails[#tails + 1] = sq and not came_back and {id = ids[i], st = st, sq = N(sq)} or nil
+                tails[#tails + 1] = sq and {id = ids[i], st = st, sq = N(sq)} or nil
             end
         end
         return tails

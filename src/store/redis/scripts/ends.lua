@@ -832,6 +832,9 @@ function M.replay(j, reset)
     elseif f[6] ~= '' and M.sessions_usable(f[1], f[6]) == 0 then
         return {R_SESSION, f[1], f[6]}
     end
+    if j.ba ~= '' then
+        call('ZREM', P .. 'b:' .. j.ba .. ':t', j.id) -- it is in no row (batches.lua)
+    end
     leave_state(j)
     j.rk, j.ra, j.ge, j.fb, j.cb, j.rb = 0, now, j.ge + 1, j.nf, j.nc, j.nr
     j.ov, j.de, j.cq, j.fl, j.ve, j.en, j.fa, j.rv = 0, 0, 0, 0, 0, 0, 0, j.rv + 1
