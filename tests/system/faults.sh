@@ -96,6 +96,18 @@ delays=$(call "http://fulmar/v1/jobs/$id/log" | jq -c 'select(.event == "job.ret
 read -r first second <<<"$delays"
 [ "$first" -ge 200 ] && [ "$first" -le 400 ] && [ "$second" -ge 300 ] && [ "$second" -le 600 ] || die "delays of its own: $delays"
 check
+# A queue with a rate goes at half of it when the site asked to wait, and says so.
+queue=$(job "$id" | jq -r .lane)
+fulmar queues set "$queue" --every 100ms >/dev/null || die "the queue takes no rate"
+expect fault_429 rate_limited
+call "http://fulmar/v1/queues/$queue" >"$WORK/queue.json"
+[ "$(jq -c '[.settings.rate.every_ms, .pace.percent < 100, .pace.every_ms >= 200]' "$WORK/queue.json")" = '[100,true,true]' ] ||
+    die "the queue after 429: $(cat "$WORK/queue.json")"
+fulmar queues show "$queue" >"$WORK/queue.txt"
+grep -q '^pace .* % of its rate, one start in [0-9]* ms, since the site asked to wait$' "$WORK/queue.txt" || die "it is not said: $(cat "$WORK/queue.txt")"
+fulmar queues unblock "$queue" --reason "the site answers again" >/dev/null || die "the queue cannot be unblocked"
+[ "$(call "http://fulmar/v1/queues/$queue" | jq .pace.percent)" = 100 ] || die "an unblocked queue goes at less than its rate"
+check
 stop_service || die "the service did not stop in order"
 wait_until 5 "no process and no folder is left: $(ours)" nothing_left
 say "faults: $CHECKS classes as promised, neighbour unharmed"
