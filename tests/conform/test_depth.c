@@ -122,7 +122,7 @@ static void equal_work_takes_its_own_place(void **state)
 /* Jobs of one lane, the first with the unique key of others; in one step of a store, or in several. */
 static err create_batch_like(int64_t count, enum unique_mode mode)
 {
-    static struct accept_args orders[80];
+    static struct accept_args orders[96];
     struct batch_reply reply;
     struct batch_args args = {.id = span_of(made_id("bat")),
                               .tenant = SPAN("default"),
