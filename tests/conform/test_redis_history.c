@@ -96,6 +96,21 @@ static void tell(const struct redis_server *to, const char *words)
     close(fd);
 }
 
+/* What a server that is a copy has it also has in its file: that is written behind a whole copy, and behind what it says to have. */
+static bool is_in_its_file(const struct redis_server *of)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    char reply[4096] = "";
+    snprintf(at.sun_path, sizeof at.sun_path, "%s", of->socket);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_true(write(fd, "INFO persistence\r\n", 18) == 18);
+    assert_true(read(fd, reply, sizeof reply - 1) > 0);
+    close(fd);
+    return strstr(reply, "aof_rewrite_in_progress:0") &&
+           strstr(reply, "aof_rewrite_scheduled:0") && strstr(reply, "aof_buffer_length:0\r");
+}
+
 /* From now on nothing is copied; what the primary takes it takes alone. */
 static void part(void)
 {
@@ -461,6 +476,8 @@ a_copy_stays_as_long_as_a_replica_is_behind_and_comes_in_after_a_failover(void *
     while (!replicas_are(1)) /* it is heard of */
         redis_nap();
     copied();
+    while (!is_in_its_file(&copy))
+        redis_nap();
     kill(copy.pid, SIGSTOP); /* it is there, and takes nothing any more */
     struct spooling *spool = spool_with_a_copy(&id);
     for (int round = 0; round < 5; round++)

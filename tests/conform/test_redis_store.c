@@ -612,6 +612,31 @@ static void where_results_are_offered_is_walked_too(void **state)
     assert_int_equal(heard.number, 1);
 }
 
+static void behind_a_script_that_failed_all_is_walked_through_at_once(void **state)
+{
+    (void)state;
+    struct lease l = lease_of_work(5);
+    accept_many("y/normal", 200);
+    for (int i = 0; i < 100; i++)
+        redis_idle(w->s); /* a step a second: it stands somewhere */
+    for (int turn = 0; turn < 2; turn++) {
+        ASK("DEL", "fulmar:{q}:s:2");
+        ASK("RENAME", arena_fmt(w->a, "fulmar:{q}:e:%s", l.id), "aside");
+        ASK("SET", arena_fmt(w->a, "fulmar:{q}:e:%s", l.id), "somebody else's");
+        struct finish_args args = finish_args_of(&l, FAILURE_NONE);
+        struct finish_reply reply;
+        assert_int_equal(try_finish(&args, &reply), E_STORE);
+        ASK("RENAME", "aside", arena_fmt(w->a, "fulmar:{q}:e:%s", l.id));
+        for (int i = 0; i < 10; i++)
+            redis_idle(w->s);
+        ASK("ZCARD", "fulmar:{q}:s:2");
+        if (turn == 0)
+            assert_int_equal(heard.number, 200);
+        else
+            assert_in_range(heard.number, 0, 199); /* not for each that fails */
+    }
+}
+
 static void somebody_elses_data_where_a_result_is_offered_leaves_the_job_as_it_was(void **state)
 {
     (void)state;
@@ -889,6 +914,7 @@ int main(void)
         S(records_that_the_cursor_never_reached_are_taken_back),
         S(s71_a_broken_index_is_found_and_put_right_and_no_job_is_lost),
         S(where_results_are_offered_is_walked_too),
+        S(behind_a_script_that_failed_all_is_walked_through_at_once),
         S(somebody_elses_data_where_a_result_is_offered_leaves_the_job_as_it_was),
         S(a_walk_takes_few_steps_also_where_indexes_are_small),
         S(what_is_needed_holds_up_nothing_behind_it_and_is_looked_at_once),

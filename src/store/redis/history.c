@@ -101,6 +101,7 @@ static void note_loss(struct store *s, const struct reply *r)
     s->history.call = 0;
     s->history.walks = true;
     s->history.walks_before = -1;
+    s->history.walks_wanted = 1;
     metric_add(METRIC_QUEUE_LOSSES, 0, 1);
     metric_add(METRIC_QUEUE_LOST, 0, reply_number(r, 3));
     metric_add(METRIC_QUEUE_LOST, 1, (int64_t)ids->count);

@@ -22,8 +22,10 @@ struct history {
     } recent[RECENT_JOBS];
     size_t next;
     struct store_loss loss; /* so far */
-    bool walks;             /* the walk that follows a loss is not done yet */
-    int64_t walks_before;   /* it: done before; −1: nobody knows yet */
+    bool walks; /* the walk that follows a loss, or a script that failed, is not done yet */
+    int64_t walks_before; /* it: done before; −1: nobody knows yet */
+    int64_t walks_wanted; /* ends of walks: 1 where it began anew, 2 where it stood somewhere */
+    mono walk_again;      /* not before for a script that failed */
 };
 
 struct store {
